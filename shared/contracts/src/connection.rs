@@ -1,0 +1,68 @@
+//! How a connection's secret is carried to its provider.
+
+use serde::{Deserialize, Serialize};
+
+/// The slot in the outgoing request that the credential fills.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Auth {
+    /// HTTP Basic (RFC 7617): this user name, the secret as password.
+    Basic { username: String },
+    /// `Authorization: Bearer` (RFC 6750).
+    Bearer,
+    /// A header of this name, the secret as its whole value.
+    Header { name: String },
+    /// A query parameter of this name.
+    Query { name: String },
+}
+
+impl Auth {
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Basic { .. } => "basic",
+            Self::Bearer => "bearer",
+            Self::Header { .. } => "header",
+            Self::Query { .. } => "query",
+        }
+    }
+
+    /// The name bound together with the kind; empty for [`Auth::Bearer`].
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Basic { username } => username,
+            Self::Bearer => "",
+            Self::Header { name } | Self::Query { name } => name,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionStatus {
+    Healthy,
+    NeedsReauth,
+    Revoked,
+}
+
+impl ConnectionStatus {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::NeedsReauth => "needs_reauth",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// Anything unknown counts as revoked: a status from a newer schema must not open a door.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        match text {
+            "healthy" => Self::Healthy,
+            "needs_reauth" => Self::NeedsReauth,
+            _ => Self::Revoked,
+        }
+    }
+}

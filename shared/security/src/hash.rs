@@ -1,0 +1,15 @@
+//! Digests and constant-time comparison.
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// Equal, in a time that depends on the lengths only.
+#[must_use]
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}

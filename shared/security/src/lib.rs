@@ -1,0 +1,15 @@
+//! Secrets and what is done with them: the types that hold them, the key ring, the vault's
+//! envelope, password hashes, token signatures and the audit chain.
+//!
+//! Both planes call it. It does no network I/O and reads no clock; it must never print a secret.
+
+pub mod assertion;
+pub mod audit;
+pub mod encode;
+pub mod hash;
+pub mod password;
+pub mod random;
+pub mod ring;
+pub mod secret;
+pub mod token;
+pub mod vault;

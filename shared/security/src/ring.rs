@@ -1,0 +1,320 @@
+//! The key ring: the installation's key-encryption keys, from a file that only the planes can
+//! read. It wraps each workspace's data key, seals signing keys, and authenticates public keys and
+//! audit rows. The database alone, without this file, opens nothing and forges nothing.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use aes_gcm_siv::Aes256GcmSiv;
+use aes_gcm_siv::aead::KeyInit as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use ah5_contracts::id::WorkspaceId;
+
+use crate::audit::AuditKey;
+use crate::encode::Fields;
+use crate::secret::SecretBytes;
+use crate::vault::{self, DataKey, OpenError};
+use crate::{hash, random};
+
+pub struct KeyRing {
+    current: String,
+    keys: BTreeMap<String, Zeroizing<[u8; 32]>>,
+}
+
+/// A data key as it is stored.
+pub struct Wrapped {
+    pub ring_key_id: String,
+    pub bytes: Vec<u8>,
+}
+
+/// What the MAC of a published verification key covers.
+#[derive(Clone, Copy)]
+pub struct PublicKeyRow<'a> {
+    pub kid: &'a str,
+    pub kind: &'a str,
+    pub alg: &'a str,
+    pub public_jwk: &'a serde_json::Value,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    #[error("cannot read or write the key ring {path}: {source}")]
+    Io {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("the key ring {0} is not of the expected form")]
+    Malformed(String),
+    #[error("the key ring {0} can be read by others: run `chmod 600` on it")]
+    TooOpen(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct RingFile {
+    current: String,
+    keys: BTreeMap<String, String>,
+}
+
+// === impl KeyRing ===
+
+impl KeyRing {
+    /// # Errors
+    /// The file is missing, malformed, or readable by others than its owner.
+    pub fn load(path: &Path) -> Result<Self, RingError> {
+        let shown = path.display().to_string();
+        let io = |source| RingError::Io {
+            path: shown.clone(),
+            source,
+        };
+        let mode = std::fs::metadata(path).map_err(io)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(RingError::TooOpen(shown));
+        }
+        let text = Zeroizing::new(std::fs::read(path).map_err(io)?);
+        Self::parse(&text).ok_or(RingError::Malformed(shown))
+    }
+
+    /// Makes a ring with one random key, readable by its owner only.
+    ///
+    /// # Errors
+    /// The file exists already or can't be written.
+    pub fn create(path: &Path) -> Result<(), RingError> {
+        let io = |source| RingError::Io {
+            path: path.display().to_string(),
+            source,
+        };
+        let id = format!("k{:08x}", u32::from_be_bytes(random::bytes()));
+        let key = Zeroizing::new(random::bytes::<32>());
+        let mut file = RingFile {
+            current: id.clone(),
+            keys: BTreeMap::from([(id, STANDARD.encode(*key))]),
+        };
+        let text = Zeroizing::new(serde_json::to_vec_pretty(&file).unwrap_or_default());
+        file.keys.values_mut().for_each(|key| key.zeroize());
+        let mut options = std::fs::OpenOptions::new();
+        let mut out = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(io)?;
+        out.write_all(&text)
+            .and_then(|()| out.sync_all())
+            .map_err(io)
+    }
+
+    #[must_use]
+    pub fn wrap(&self, workspace: WorkspaceId, key: &DataKey) -> Wrapped {
+        let aad = wrap_aad(workspace, &self.current);
+        // The constructors made sure that `current` is among the keys.
+        let cipher = self
+            .cipher(&self.current, "wrap")
+            .expect("the current key exists");
+        Wrapped {
+            ring_key_id: self.current.clone(),
+            bytes: vault::seal(&cipher, &aad, key.bytes()),
+        }
+    }
+
+    /// # Errors
+    /// The ring lacks the key, or the wrap is not this workspace's.
+    pub fn unwrap(
+        &self,
+        workspace: WorkspaceId,
+        ring_key_id: &str,
+        wrapped: &[u8],
+    ) -> Result<DataKey, OpenError> {
+        let cipher = self.cipher(ring_key_id, "wrap").ok_or(OpenError)?;
+        let opened = vault::open(&cipher, &wrap_aad(workspace, ring_key_id), wrapped)?;
+        let bytes: [u8; 32] = opened.expose().try_into().map_err(|_| OpenError)?;
+        Ok(DataKey::from_bytes(Zeroizing::new(bytes)))
+    }
+
+    /// Seals the private half of a signing key. The ring key's id stands in front.
+    #[must_use]
+    pub fn seal_private(&self, kid: &str, private: &SecretBytes) -> Vec<u8> {
+        let cipher = self
+            .cipher(&self.current, "signing")
+            .expect("the current key exists");
+        let mut out = vec![u8::try_from(self.current.len()).unwrap_or(u8::MAX)];
+        out.extend_from_slice(self.current.as_bytes());
+        out.extend_from_slice(&vault::seal(&cipher, &private_aad(kid), private.expose()));
+        out
+    }
+
+    /// # Errors
+    /// The ring lacks the key, or what is sealed is another key's private half.
+    pub fn open_private(&self, kid: &str, sealed: &[u8]) -> Result<SecretBytes, OpenError> {
+        let (&length, rest) = sealed.split_first().ok_or(OpenError)?;
+        let (id, envelope) = rest.split_at_checked(length.into()).ok_or(OpenError)?;
+        let id = std::str::from_utf8(id).map_err(|_| OpenError)?;
+        let cipher = self.cipher(id, "signing").ok_or(OpenError)?;
+        vault::open(&cipher, &private_aad(kid), envelope)
+    }
+
+    #[must_use]
+    pub fn mac_public_key(&self, row: &PublicKeyRow<'_>) -> [u8; 32] {
+        mac(
+            &self.derive(&self.keys[&self.current], "public-key"),
+            &row.encode(),
+        )
+    }
+
+    /// Whether some key of the ring made this MAC: rows outlive a rotation of the current key.
+    #[must_use]
+    pub fn check_public_key(&self, row: &PublicKeyRow<'_>, tag: &[u8]) -> bool {
+        self.keys
+            .values()
+            .any(|key| hash::equal(&mac(&self.derive(key, "public-key"), &row.encode()), tag))
+    }
+
+    #[must_use]
+    pub fn audit_key(&self) -> AuditKey {
+        AuditKey::new(self.derive(&self.keys[&self.current], "audit"))
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let file: RingFile = serde_json::from_slice(text).ok()?;
+        let mut keys = BTreeMap::new();
+        for (id, key) in file.keys {
+            let key = Zeroizing::new(key);
+            let bytes = Zeroizing::new(STANDARD.decode(key.as_bytes()).ok()?);
+            let bytes: [u8; 32] = bytes.as_slice().try_into().ok()?;
+            // A ring of zeros is the sample somebody forgot to replace.
+            if id.is_empty() || id.len() > 64 || bytes == [0; 32] {
+                return None;
+            }
+            keys.insert(id, Zeroizing::new(bytes));
+        }
+        keys.contains_key(&file.current).then_some(Self {
+            current: file.current,
+            keys,
+        })
+    }
+
+    fn cipher(&self, id: &str, purpose: &str) -> Option<Aes256GcmSiv> {
+        let key = self.derive(self.keys.get(id)?, purpose);
+        Some(Aes256GcmSiv::new((&*key).into()))
+    }
+
+    // One key a purpose, so that no ciphertext or MAC can be carried from one use to another.
+    fn derive(&self, key: &[u8; 32], purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(mac(key, &Fields::new("ah5.ring.v1").text(purpose).finish()))
+    }
+}
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "KeyRing({} keys, current {})",
+            self.keys.len(),
+            self.current
+        )
+    }
+}
+
+// === impl PublicKeyRow ===
+
+impl PublicKeyRow<'_> {
+    fn encode(&self) -> Vec<u8> {
+        // Member by member, as the database may give JSON members back in another order.
+        let mut fields = Fields::new("ah5.public-key.v1")
+            .text(self.kid)
+            .text(self.kind)
+            .text(self.alg);
+        for name in ["kty", "crv", "x", "y"] {
+            let member = self.public_jwk.get(name).and_then(|m| m.as_str());
+            fields = fields.optional(member.map(str::as_bytes));
+        }
+        fields.finish()
+    }
+}
+
+pub(crate) fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+fn wrap_aad(workspace: WorkspaceId, ring_key_id: &str) -> Vec<u8> {
+    Fields::new("ah5.data-key.v2")
+        .bytes(workspace.uuid().as_bytes())
+        .text(ring_key_id)
+        .finish()
+}
+
+fn private_aad(kid: &str) -> Vec<u8> {
+    Fields::new("ah5.signing-key.v2").text(kid).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring() -> KeyRing {
+        let folder = std::env::temp_dir().join(format!("ah5-ring-{}", WorkspaceId::random()));
+        KeyRing::create(&folder).unwrap();
+        let ring = KeyRing::load(&folder).unwrap();
+        assert!(KeyRing::create(&folder).is_err(), "must not overwrite");
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(KeyRing::load(&folder), Err(RingError::TooOpen(_))));
+        std::fs::remove_file(&folder).unwrap();
+        ring
+    }
+
+    #[test]
+    fn a_data_key_unwraps_for_its_own_workspace_only() {
+        let (ring, home) = (ring(), WorkspaceId::random());
+        let key = DataKey::generate();
+        let wrapped = ring.wrap(home, &key);
+        let again = ring
+            .unwrap(home, &wrapped.ring_key_id, &wrapped.bytes)
+            .unwrap();
+        assert_eq!(again.bytes(), key.bytes());
+        assert!(
+            ring.unwrap(WorkspaceId::random(), &wrapped.ring_key_id, &wrapped.bytes)
+                .is_err()
+        );
+        assert!(ring.unwrap(home, "other", &wrapped.bytes).is_err());
+    }
+
+    #[test]
+    fn private_keys_and_macs_are_bound_to_their_row() {
+        let ring = ring();
+        let sealed = ring.seal_private("a", &SecretBytes::new(vec![1, 2, 3]));
+        assert_eq!(ring.open_private("a", &sealed).unwrap().expose(), [1, 2, 3]);
+        assert!(ring.open_private("b", &sealed).is_err());
+        let jwk = serde_json::json!({"kty":"OKP","crv":"Ed25519","x":"AA"});
+        let row = PublicKeyRow {
+            kid: "a",
+            kind: "agent",
+            alg: "EdDSA",
+            public_jwk: &jwk,
+        };
+        let tag = ring.mac_public_key(&row);
+        assert!(ring.check_public_key(&row, &tag));
+        assert!(!ring.check_public_key(
+            &PublicKeyRow {
+                kind: "user",
+                ..row
+            },
+            &tag
+        ));
+    }
+
+    #[test]
+    fn refuses_a_ring_of_zeros() {
+        let zeros = STANDARD.encode([0; 32]);
+        let text = format!(r#"{{"current":"k","keys":{{"k":"{zeros}"}}}}"#);
+        assert!(KeyRing::parse(text.as_bytes()).is_none());
+    }
+}

@@ -1,0 +1,131 @@
+//! The vault's envelope, version 2: AES-256-GCM-SIV (RFC 8452) under the workspace's data key.
+//! The associated data binds a secret to its owner and to its destination: moved to another row,
+//! workspace, service or base URL, it doesn't open.
+//!
+//! Layout: version byte 2, nonce (12 bytes), ciphertext with tag.
+
+use aes_gcm_siv::aead::{Aead as _, KeyInit as _, Payload};
+use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use zeroize::Zeroizing;
+
+use ah5_contracts::connection::Auth;
+use ah5_contracts::id::{ConnectionId, WorkspaceId};
+
+use crate::encode::Fields;
+use crate::random;
+use crate::secret::{SecretBytes, SecretText};
+
+/// First byte of every envelope.
+pub const VERSION: u8 = 2;
+const NONCE_BYTES: usize = 12;
+
+/// What a secret is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct SealContext<'a> {
+    pub workspace: WorkspaceId,
+    pub connection: ConnectionId,
+    pub field: &'a str,
+    /// The credential's version: an old envelope cannot be put back.
+    pub version: i64,
+    pub service: &'a str,
+    pub auth: &'a Auth,
+    /// Where the secret may go: base URL, mail hosts, token endpoint. Order matters.
+    pub destinations: &'a [&'a str],
+}
+
+/// One workspace's data key.
+pub struct DataKey {
+    bytes: Zeroizing<[u8; 32]>,
+    cipher: Aes256GcmSiv,
+}
+
+/// The envelope doesn't open: wrong key, wrong owner or destination, altered, or not version 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sealed value does not open")]
+pub struct OpenError;
+
+// === impl DataKey ===
+
+impl DataKey {
+    #[must_use]
+    pub fn generate() -> Self {
+        Self::from_bytes(Zeroizing::new(random::bytes()))
+    }
+
+    pub(crate) fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        let cipher = Aes256GcmSiv::new((&*bytes).into());
+        Self { bytes, cipher }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    #[must_use]
+    pub fn seal(&self, context: &SealContext<'_>, secret: &SecretText) -> Vec<u8> {
+        seal(&self.cipher, &context.encode(), secret.expose().as_bytes())
+    }
+
+    /// # Errors
+    /// [`OpenError`], which doesn't say why: an attacker may be choosing the bytes.
+    pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<SecretText, OpenError> {
+        let opened = open(&self.cipher, &context.encode(), sealed)?;
+        opened.into_text().ok_or(OpenError)
+    }
+}
+
+impl std::fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DataKey")
+    }
+}
+
+// === impl SealContext ===
+
+impl SealContext<'_> {
+    fn encode(&self) -> Vec<u8> {
+        let mut fields = Fields::new("ah5.credential.v2")
+            .bytes(self.workspace.uuid().as_bytes())
+            .bytes(self.connection.uuid().as_bytes())
+            .text(self.field)
+            .number(self.version)
+            .text(self.service)
+            .text(self.auth.kind())
+            .text(self.auth.name());
+        for destination in self.destinations {
+            fields = fields.text(destination);
+        }
+        fields.finish()
+    }
+}
+
+pub(crate) fn seal(cipher: &Aes256GcmSiv, aad: &[u8], plain: &[u8]) -> Vec<u8> {
+    let nonce: [u8; NONCE_BYTES] = random::bytes();
+    let sealed = cipher
+        .encrypt(&Nonce::from(nonce), Payload { msg: plain, aad })
+        .expect("AES-GCM-SIV seals anything under 64 GiB");
+    let mut envelope = Vec::with_capacity(1 + NONCE_BYTES + sealed.len());
+    envelope.push(VERSION);
+    envelope.extend_from_slice(&nonce);
+    envelope.extend_from_slice(&sealed);
+    envelope
+}
+
+pub(crate) fn open(
+    cipher: &Aes256GcmSiv,
+    aad: &[u8],
+    envelope: &[u8],
+) -> Result<SecretBytes, OpenError> {
+    let (&version, rest) = envelope.split_first().ok_or(OpenError)?;
+    let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
+    if version != VERSION {
+        return Err(OpenError);
+    }
+    let opened = cipher
+        .decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad })
+        .map_err(|_| OpenError)?;
+    Ok(SecretBytes::new(opened))
+}
+
+#[cfg(test)]
+mod tests;

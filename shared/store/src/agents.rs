@@ -1,0 +1,153 @@
+//! `t_agents`: the agents of a workspace, their keys and their epochs.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+
+use ah5_contracts::id::{AgentId, WorkspaceId};
+
+use crate::StoreError;
+use crate::tenant::Tenant;
+
+pub struct Agent {
+    pub id: AgentId,
+    pub name: String,
+    pub description: String,
+    pub icon_url: Option<String>,
+    pub status: String,
+    pub public_key_jwk: Option<Value>,
+    pub epoch: i64,
+    pub enrolled_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// # Errors
+/// The database fails.
+pub async fn insert(
+    tenant: &Tenant<'_>,
+    id: AgentId,
+    name: &str,
+    description: &str,
+    icon_url: Option<&str>,
+) -> Result<Agent, StoreError> {
+    let sql = format!(
+        "insert into ah5.t_agents (id, workspace_id, name, description, icon_url)
+         values ($1, $2, $3, $4, $5) returning {COLUMNS}"
+    );
+    let workspace = tenant.workspace().uuid();
+    let row = tenant
+        .query_one(
+            &sql,
+            &[&id.uuid(), &workspace, &name, &description, &icon_url],
+        )
+        .await?;
+    Ok(read(&row))
+}
+
+/// # Errors
+/// The database fails.
+pub async fn list(tenant: &Tenant<'_>) -> Result<Vec<Agent>, StoreError> {
+    let sql = format!("select {COLUMNS} from ah5.t_agents order by created_at, id");
+    Ok(tenant.query(&sql, &[]).await?.iter().map(read).collect())
+}
+
+/// # Errors
+/// The database fails.
+pub async fn get(tenant: &Tenant<'_>, id: AgentId) -> Result<Option<Agent>, StoreError> {
+    let sql = format!("select {COLUMNS} from ah5.t_agents where id = $1");
+    Ok(tenant
+        .query_opt(&sql, &[&id.uuid()])
+        .await?
+        .as_ref()
+        .map(read))
+}
+
+/// The agent, kept from changing until this transaction ends: what is decided from its state (a
+/// token, an enrolment) cannot race with disabling it.
+///
+/// # Errors
+/// The database fails.
+pub async fn lock(tenant: &Tenant<'_>, id: AgentId) -> Result<Option<Agent>, StoreError> {
+    let sql = format!("select {COLUMNS} from ah5.t_agents where id = $1 for update");
+    Ok(tenant
+        .query_opt(&sql, &[&id.uuid()])
+        .await?
+        .as_ref()
+        .map(read))
+}
+
+/// Ends every token of the agent by raising its epoch.
+///
+/// # Errors
+/// The database fails.
+pub async fn disable(tenant: &Tenant<'_>, id: AgentId) -> Result<(), StoreError> {
+    let sql = "update ah5.t_agents set status = 'disabled', disabled_at = now(), epoch = epoch + 1,
+               updated_at = now() where id = $1";
+    tenant.execute(sql, &[&id.uuid()]).await?;
+    Ok(())
+}
+
+/// Returns the new status: `active` if a key is enrolled, else `created`.
+///
+/// # Errors
+/// The database fails.
+pub async fn enable(tenant: &Tenant<'_>, id: AgentId) -> Result<String, StoreError> {
+    let sql = "update ah5.t_agents set disabled_at = null, updated_at = now(),
+               status = case when public_key_jwk is null then 'created' else 'active' end
+               where id = $1 returning status";
+    Ok(tenant.query_one(sql, &[&id.uuid()]).await?.get(0))
+}
+
+/// Stores the agent's key; tokens got with an earlier key end.
+///
+/// # Errors
+/// The database fails.
+pub async fn enrol(tenant: &Tenant<'_>, id: AgentId, jwk: &Value) -> Result<(), StoreError> {
+    let sql = "update ah5.t_agents set public_key_jwk = $2, status = 'active', epoch = epoch + 1,
+               enrolled_at = coalesce(enrolled_at, now()), updated_at = now() where id = $1";
+    tenant.execute(sql, &[&id.uuid(), jwk]).await?;
+    Ok(())
+}
+
+/// # Errors
+/// The database fails.
+pub async fn delete(tenant: &Tenant<'_>, id: AgentId) -> Result<bool, StoreError> {
+    Ok(tenant
+        .execute("delete from ah5.t_agents where id = $1", &[&id.uuid()])
+        .await?
+        > 0)
+}
+
+/// The workspace of an agent, for callers who have only its id.
+///
+/// # Errors
+/// The database fails.
+pub async fn workspace_of(
+    client: &impl GenericClient,
+    id: AgentId,
+) -> Result<Option<WorkspaceId>, StoreError> {
+    let row = client
+        .query_one("select ah5.agent_workspace($1)", &[&id.uuid()])
+        .await?;
+    Ok(row.get::<_, Option<_>>(0).map(WorkspaceId::from_uuid))
+}
+
+const COLUMNS: &str = "id, name, description, icon_url, status, public_key_jwk, epoch, enrolled_at, \
+                       created_at, updated_at";
+
+fn read(row: &Row) -> Agent {
+    Agent {
+        id: AgentId::from_uuid(row.get("id")),
+        name: row.get("name"),
+        description: row.get("description"),
+        icon_url: row.get("icon_url"),
+        status: row.get("status"),
+        public_key_jwk: row.get("public_key_jwk"),
+        epoch: row.get("epoch"),
+        enrolled_at: row.get("enrolled_at"),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+    }
+}

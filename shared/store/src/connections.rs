@@ -1,0 +1,120 @@
+//! `t_connections` and `t_connection_credentials`: provider accounts and their sealed secrets.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+
+use ah5_contracts::id::ConnectionId;
+
+use crate::StoreError;
+use crate::tenant::Tenant;
+
+pub struct Connection {
+    pub id: ConnectionId,
+    pub provider: String,
+    pub service: String,
+    pub label: String,
+    pub status: String,
+    pub base_url: String,
+    pub granted_scopes: Vec<String>,
+    pub metadata: Value,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+pub struct NewConnection<'a> {
+    pub id: ConnectionId,
+    pub provider: &'a str,
+    pub service: &'a str,
+    pub label: &'a str,
+    pub base_url: &'a str,
+    pub auth: &'a Value,
+    pub granted_scopes: &'a [String],
+    /// The credential, version 1, sealed for exactly this connection.
+    pub sealed: &'a [u8],
+}
+
+/// # Errors
+/// The database fails.
+pub async fn insert(tenant: &Tenant<'_>, new: &NewConnection<'_>) -> Result<(), StoreError> {
+    let workspace = tenant.workspace().uuid();
+    let sql = "insert into ah5.t_connections
+                   (id, workspace_id, provider, service, label, base_url, auth, granted_scopes)
+               values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let id = new.id.uuid();
+    tenant
+        .execute(
+            sql,
+            &[
+                &id,
+                &workspace,
+                &new.provider,
+                &new.service,
+                &new.label,
+                &new.base_url,
+                new.auth,
+                &new.granted_scopes,
+            ],
+        )
+        .await?;
+    let sql = "insert into ah5.t_connection_credentials (connection_id, workspace_id, sealed)
+               values ($1, $2, $3)";
+    tenant.execute(sql, &[&id, &workspace, &new.sealed]).await?;
+    Ok(())
+}
+
+/// Everything but the revoked, oldest first.
+///
+/// # Errors
+/// The database fails.
+pub async fn list(tenant: &Tenant<'_>) -> Result<Vec<Connection>, StoreError> {
+    let sql = format!(
+        "select {COLUMNS} from ah5.t_connections where status <> 'revoked' order by created_at, id"
+    );
+    Ok(tenant.query(&sql, &[]).await?.iter().map(read).collect())
+}
+
+/// The connection, locked until the transaction ends.
+///
+/// # Errors
+/// The database fails.
+pub async fn lock(tenant: &Tenant<'_>, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
+    let sql = format!("select {COLUMNS} from ah5.t_connections where id = $1 for update");
+    Ok(tenant
+        .query_opt(&sql, &[&id.uuid()])
+        .await?
+        .as_ref()
+        .map(read))
+}
+
+/// Revokes the connection, deletes its credential and revokes its policies.
+///
+/// # Errors
+/// The database fails.
+pub async fn revoke(tenant: &Tenant<'_>, id: ConnectionId) -> Result<(), StoreError> {
+    let id = id.uuid();
+    let status =
+        "update ah5.t_connections set status = 'revoked', updated_at = now() where id = $1";
+    tenant.execute(status, &[&id]).await?;
+    let secret = "delete from ah5.t_connection_credentials where connection_id = $1";
+    tenant.execute(secret, &[&id]).await?;
+    crate::policies::revoke_of_connection(tenant, id).await
+}
+
+const COLUMNS: &str = "id, provider, service, label, status, base_url, granted_scopes, metadata, \
+                       created_at, updated_at";
+
+fn read(row: &Row) -> Connection {
+    Connection {
+        id: ConnectionId::from_uuid(row.get("id")),
+        provider: row.get("provider"),
+        service: row.get("service"),
+        label: row.get("label"),
+        status: row.get("status"),
+        base_url: row.get("base_url"),
+        granted_scopes: row.get("granted_scopes"),
+        metadata: row.get("metadata"),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+    }
+}

@@ -1,0 +1,30 @@
+//! PostgreSQL: the only store and the only bus, and this the only crate with SQL in it.
+//!
+//! One module a table for the control plane, one a task for the data plane. No module here decides
+//! who may do what; it keeps a tenant's rows to a tenant's transaction ([`tenant`]).
+
+pub mod database;
+pub mod error;
+pub mod migrate;
+pub mod tenant;
+
+// The control plane's tables.
+pub mod agents;
+pub mod assertions;
+pub mod audit;
+pub mod bootstrap;
+pub mod connections;
+pub mod policies;
+pub mod sessions;
+pub mod signing_keys;
+pub mod users;
+pub mod workspaces;
+
+// The data plane's reads and its spool.
+pub mod audit_spool;
+pub mod listen;
+pub mod snapshot;
+pub mod usage;
+pub mod versions;
+
+pub use error::StoreError;

@@ -1,0 +1,166 @@
+//! `t_policies`: which agent may do what with which connection.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+
+use ah5_contracts::id::{AgentId, ConnectionId, PolicyId};
+
+use crate::StoreError;
+use crate::tenant::Tenant;
+
+pub struct Policy {
+    pub id: PolicyId,
+    pub agent: AgentId,
+    pub connection: ConnectionId,
+    pub connection_label: String,
+    pub connection_provider: String,
+    pub status: String,
+    pub allowed_models: Vec<String>,
+    pub default_mode: String,
+    pub step_up_approval: String,
+    pub security_preset: Option<String>,
+    pub allowlists: Value,
+    pub rate_limits: Option<Value>,
+    pub time_windows: Value,
+    pub rules: Value,
+    pub provider_constraints: Option<Value>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// The settable part of a policy.
+pub struct Settings<'a> {
+    pub allowed_models: &'a [String],
+    pub default_mode: &'a str,
+    pub step_up_approval: &'a str,
+    pub security_preset: Option<&'a str>,
+    pub allowlists: &'a Value,
+}
+
+/// # Errors
+/// The database fails.
+pub async fn insert(
+    tenant: &Tenant<'_>,
+    id: PolicyId,
+    agent: AgentId,
+    connection: ConnectionId,
+    settings: &Settings<'_>,
+) -> Result<(), StoreError> {
+    let sql = "insert into ah5.t_policies (id, workspace_id, agent_id, connection_id,
+                   allowed_models, default_mode, step_up_approval, security_preset, allowlists)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let (agent, connection, workspace) =
+        (agent.uuid(), connection.uuid(), tenant.workspace().uuid());
+    tenant
+        .execute(
+            sql,
+            &[
+                &id.uuid(),
+                &workspace,
+                &agent,
+                &connection,
+                &settings.allowed_models,
+                &settings.default_mode,
+                &settings.step_up_approval,
+                &settings.security_preset,
+                settings.allowlists,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// # Errors
+/// The database fails.
+pub async fn update(
+    tenant: &Tenant<'_>,
+    id: PolicyId,
+    settings: &Settings<'_>,
+) -> Result<(), StoreError> {
+    let sql = "update ah5.t_policies set allowed_models = $2, default_mode = $3,
+                   step_up_approval = $4, security_preset = $5, allowlists = $6,
+                   version = version + 1, updated_at = now() where id = $1";
+    tenant
+        .execute(
+            sql,
+            &[
+                &id.uuid(),
+                &settings.allowed_models,
+                &settings.default_mode,
+                &settings.step_up_approval,
+                &settings.security_preset,
+                settings.allowlists,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The active policies of the workspace, oldest first.
+///
+/// # Errors
+/// The database fails.
+pub async fn list(tenant: &Tenant<'_>) -> Result<Vec<Policy>, StoreError> {
+    let sql = format!("{SELECT} where p.status = 'active' order by p.created_at, p.id");
+    Ok(tenant.query(&sql, &[]).await?.iter().map(read).collect())
+}
+
+/// The policy, locked until the transaction ends.
+///
+/// # Errors
+/// The database fails.
+pub async fn lock(tenant: &Tenant<'_>, id: PolicyId) -> Result<Option<Policy>, StoreError> {
+    let sql = format!("{SELECT} where p.id = $1 for update of p");
+    Ok(tenant
+        .query_opt(&sql, &[&id.uuid()])
+        .await?
+        .as_ref()
+        .map(read))
+}
+
+/// # Errors
+/// The database fails.
+pub async fn delete(tenant: &Tenant<'_>, id: PolicyId) -> Result<(), StoreError> {
+    tenant
+        .execute("delete from ah5.t_policies where id = $1", &[&id.uuid()])
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn revoke_of_connection(
+    tenant: &Tenant<'_>,
+    connection: uuid::Uuid,
+) -> Result<(), StoreError> {
+    let sql = "update ah5.t_policies set status = 'revoked', version = version + 1,
+               updated_at = now() where connection_id = $1";
+    tenant.execute(sql, &[&connection]).await?;
+    Ok(())
+}
+
+const SELECT: &str = "
+    select p.*, c.label as connection_label, c.provider as connection_provider
+    from ah5.t_policies p
+    join ah5.t_connections c on c.id = p.connection_id and c.workspace_id = p.workspace_id";
+
+fn read(row: &Row) -> Policy {
+    Policy {
+        id: PolicyId::from_uuid(row.get("id")),
+        agent: AgentId::from_uuid(row.get("agent_id")),
+        connection: ConnectionId::from_uuid(row.get("connection_id")),
+        connection_label: row.get("connection_label"),
+        connection_provider: row.get("connection_provider"),
+        status: row.get("status"),
+        allowed_models: row.get("allowed_models"),
+        default_mode: row.get("default_mode"),
+        step_up_approval: row.get("step_up_approval"),
+        security_preset: row.get("security_preset"),
+        allowlists: row.get("allowlists"),
+        rate_limits: row.get("rate_limits"),
+        time_windows: row.get("time_windows"),
+        rules: row.get("rules"),
+        provider_constraints: row.get("provider_constraints"),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+    }
+}

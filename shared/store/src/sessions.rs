@@ -1,0 +1,130 @@
+//! `t_sessions`: who is signed in. Only a hash of the cookie's token is stored.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+
+use ah5_contracts::id::{SessionId, UserId};
+
+use crate::StoreError;
+
+pub struct Session {
+    pub id: SessionId,
+    pub user: UserId,
+    pub user_name: String,
+    pub user_email: String,
+    pub user_image: Option<String>,
+    pub user_verified: bool,
+    pub user_disabled: bool,
+    pub user_created_at: Timestamp,
+    pub user_updated_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub renewed_at: Timestamp,
+    pub created_at: Timestamp,
+    pub ip_address: Option<String>,
+    pub user_agent: Option<String>,
+}
+
+/// # Errors
+/// The database fails.
+pub async fn insert(
+    client: &impl GenericClient,
+    id: SessionId,
+    user: UserId,
+    token_hash: &[u8],
+    days: i32,
+    (ip_address, user_agent): (&str, Option<&str>),
+) -> Result<Timestamp, StoreError> {
+    let sql =
+        "insert into ah5.t_sessions (id, user_id, token_hash, expires_at, ip_address, user_agent)
+               values ($1, $2, $3, now() + make_interval(days => $4), $5, left($6, 512))
+               returning expires_at";
+    let row = client
+        .query_one(
+            sql,
+            &[
+                &id.uuid(),
+                &user.uuid(),
+                &token_hash,
+                &days,
+                &ip_address,
+                &user_agent,
+            ],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// The live session of this token.
+///
+/// # Errors
+/// The database fails.
+pub async fn by_token_hash(
+    client: &impl GenericClient,
+    token_hash: &[u8],
+) -> Result<Option<Session>, StoreError> {
+    let sql = "
+        select s.id, s.user_id, u.name, u.email, u.image, u.email_verification <> 'pending',
+               u.disabled_at is not null, u.created_at, u.updated_at, s.expires_at, s.renewed_at,
+               s.created_at, s.ip_address, s.user_agent
+        from ah5.t_sessions s join ah5.t_users u on u.id = s.user_id
+        where s.token_hash = $1 and s.revoked_at is null and s.expires_at > now()";
+    let row = client.query_opt(sql, &[&token_hash]).await?;
+    Ok(row.map(|row| Session {
+        id: SessionId::from_uuid(row.get(0)),
+        user: UserId::from_uuid(row.get(1)),
+        user_name: row.get(2),
+        user_email: row.get(3),
+        user_image: row.get(4),
+        user_verified: row.get(5),
+        user_disabled: row.get(6),
+        user_created_at: row.get(7),
+        user_updated_at: row.get(8),
+        expires_at: row.get(9),
+        renewed_at: row.get(10),
+        created_at: row.get(11),
+        ip_address: row.get(12),
+        user_agent: row.get(13),
+    }))
+}
+
+/// Puts the end of a session off, at most once a day.
+///
+/// # Errors
+/// The database fails.
+pub async fn renew(
+    client: &impl GenericClient,
+    id: SessionId,
+    days: i32,
+) -> Result<(), StoreError> {
+    let sql = "update ah5.t_sessions
+               set renewed_at = now(), expires_at = now() + make_interval(days => $2)
+               where id = $1 and revoked_at is null and renewed_at < now() - interval '1 day'";
+    client.execute(sql, &[&id.uuid(), &days]).await?;
+    Ok(())
+}
+
+/// Whether the session behind a user token still lives and its user may act.
+///
+/// # Errors
+/// The database fails.
+pub async fn is_live(
+    client: &impl GenericClient,
+    id: SessionId,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let sql = "select 1 from ah5.t_sessions s join ah5.t_users u on u.id = s.user_id
+               where s.id = $1 and s.user_id = $2 and s.revoked_at is null
+                 and s.expires_at > now() and u.disabled_at is null";
+    Ok(client
+        .query_opt(sql, &[&id.uuid(), &user.uuid()])
+        .await?
+        .is_some())
+}
+
+/// # Errors
+/// The database fails.
+pub async fn revoke(client: &impl GenericClient, id: SessionId) -> Result<(), StoreError> {
+    let sql = "update ah5.t_sessions set revoked_at = now() where id = $1 and revoked_at is null";
+    client.execute(sql, &[&id.uuid()]).await?;
+    Ok(())
+}

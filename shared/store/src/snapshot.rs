@@ -1,0 +1,239 @@
+//! What a data plane needs to know of a workspace, read in one transaction together with the
+//! version it belongs to.
+
+use serde_json::Value;
+use tokio_postgres::{Client, IsolationLevel, Transaction};
+use uuid::Uuid;
+
+use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, SessionId, UserId, WorkspaceId};
+
+use crate::StoreError;
+
+/// The workspace id under which global changes are versioned.
+pub const GLOBAL: WorkspaceId = WorkspaceId::from_uuid(Uuid::nil());
+
+pub struct WorkspaceRows {
+    pub workspace: WorkspaceId,
+    pub version: i64,
+    /// Ring key id and wrapped data key.
+    pub data_key: Option<(String, Vec<u8>)>,
+    pub agents: Vec<AgentRow>,
+    pub connections: Vec<ConnectionRow>,
+    pub policies: Vec<PolicyRow>,
+    pub members: Vec<MemberRow>,
+}
+
+pub struct AgentRow {
+    pub id: AgentId,
+    pub name: String,
+    pub status: String,
+    pub epoch: i64,
+}
+
+pub struct ConnectionRow {
+    pub id: ConnectionId,
+    pub provider: String,
+    pub service: String,
+    pub label: String,
+    pub status: String,
+    pub base_url: String,
+    pub auth: Value,
+    /// Version and envelope.
+    pub credential: Option<(i64, Vec<u8>)>,
+}
+
+pub struct PolicyRow {
+    pub id: PolicyId,
+    pub agent: AgentId,
+    pub connection: ConnectionId,
+    pub status: String,
+    pub version: i64,
+    pub allowed_models: Vec<String>,
+    pub default_mode: String,
+    pub step_up_approval: String,
+    pub allowlists: Value,
+    pub rate_limits: Option<Value>,
+    pub time_windows: Value,
+    pub rules: Value,
+    pub provider_constraints: Option<Value>,
+}
+
+pub struct MemberRow {
+    pub user: UserId,
+    pub role: String,
+}
+
+pub struct GlobalRows {
+    pub version: i64,
+    pub keys: Vec<KeyRow>,
+    pub revoked_sessions: Vec<SessionId>,
+    pub disabled_users: Vec<UserId>,
+}
+
+pub struct KeyRow {
+    pub kid: String,
+    pub kind: String,
+    pub alg: String,
+    pub public_jwk: Value,
+    pub mac: Vec<u8>,
+}
+
+/// `None`: there is no such workspace (any more).
+///
+/// # Errors
+/// The database fails.
+pub async fn load_workspace(
+    client: &mut Client,
+    workspace: WorkspaceId,
+) -> Result<Option<WorkspaceRows>, StoreError> {
+    let tx = begin(client).await?;
+    let id = workspace.uuid();
+    if tx
+        .query_opt("select id from ah5.t_workspaces where id = $1", &[&id])
+        .await?
+        .is_none()
+    {
+        return Ok(None);
+    }
+    let version = version(&tx, workspace).await?;
+    let data_key = tx
+        .query_opt(
+            "select ring_key_id, wrapped from ah5.t_workspace_keys where workspace_id = $1",
+            &[&id],
+        )
+        .await?
+        .map(|row| (row.get(0), row.get(1)));
+    let rows = WorkspaceRows {
+        workspace,
+        version,
+        data_key,
+        agents: agents(&tx, id).await?,
+        connections: connections(&tx, id).await?,
+        policies: policies(&tx, id).await?,
+        members: members(&tx, id).await?,
+    };
+    tx.commit().await?;
+    Ok(Some(rows))
+}
+
+/// # Errors
+/// The database fails.
+pub async fn load_globals(client: &mut Client) -> Result<GlobalRows, StoreError> {
+    let tx = begin(client).await?;
+    let keys = tx
+        .query(
+            "select kid, kind, alg, public_jwk, mac from ah5.v_verification_keys",
+            &[],
+        )
+        .await?
+        .into_iter()
+        .map(|row| KeyRow {
+            kid: row.get(0),
+            kind: row.get(1),
+            alg: row.get(2),
+            public_jwk: row.get(3),
+            mac: row.get(4),
+        })
+        .collect();
+    let revoked = tx
+        .query("select id from ah5.v_revoked_sessions", &[])
+        .await?;
+    let disabled = tx.query("select id from ah5.v_disabled_users", &[]).await?;
+    let rows = GlobalRows {
+        version: version(&tx, GLOBAL).await?,
+        keys,
+        revoked_sessions: revoked
+            .iter()
+            .map(|r| SessionId::from_uuid(r.get(0)))
+            .collect(),
+        disabled_users: disabled
+            .iter()
+            .map(|r| UserId::from_uuid(r.get(0)))
+            .collect(),
+    };
+    tx.commit().await?;
+    Ok(rows)
+}
+
+async fn begin(client: &mut Client) -> Result<Transaction<'_>, StoreError> {
+    let builder = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead);
+    Ok(builder.read_only(true).start().await?)
+}
+
+async fn version(tx: &Transaction<'_>, workspace: WorkspaceId) -> Result<i64, StoreError> {
+    let sql = "select version from ah5.t_workspace_versions where workspace_id = $1";
+    let row = tx.query_opt(sql, &[&workspace.uuid()]).await?;
+    Ok(row.map_or(0, |row| row.get(0)))
+}
+
+async fn agents(tx: &Transaction<'_>, workspace: Uuid) -> Result<Vec<AgentRow>, StoreError> {
+    let sql = "select id, name, status, epoch from ah5.t_agents where workspace_id = $1";
+    let rows = tx.query(sql, &[&workspace]).await?;
+    let agent = |row: tokio_postgres::Row| AgentRow {
+        id: AgentId::from_uuid(row.get(0)),
+        name: row.get(1),
+        status: row.get(2),
+        epoch: row.get(3),
+    };
+    Ok(rows.into_iter().map(agent).collect())
+}
+
+async fn connections(
+    tx: &Transaction<'_>,
+    workspace: Uuid,
+) -> Result<Vec<ConnectionRow>, StoreError> {
+    let sql = "
+        select c.id, c.provider, c.service, c.label, c.status, c.base_url, c.auth, s.version, s.sealed
+        from ah5.t_connections c
+        left join ah5.t_connection_credentials s
+            on s.connection_id = c.id and s.workspace_id = c.workspace_id
+        where c.workspace_id = $1";
+    let rows = tx.query(sql, &[&workspace]).await?;
+    let connection = |row: tokio_postgres::Row| ConnectionRow {
+        id: ConnectionId::from_uuid(row.get(0)),
+        provider: row.get(1),
+        service: row.get(2),
+        label: row.get(3),
+        status: row.get(4),
+        base_url: row.get(5),
+        auth: row.get(6),
+        credential: row.get::<_, Option<i64>>(7).zip(row.get(8)),
+    };
+    Ok(rows.into_iter().map(connection).collect())
+}
+
+async fn policies(tx: &Transaction<'_>, workspace: Uuid) -> Result<Vec<PolicyRow>, StoreError> {
+    let sql = "
+        select id, agent_id, connection_id, status, version, allowed_models, default_mode,
+               step_up_approval, allowlists, rate_limits, time_windows, rules, provider_constraints
+        from ah5.t_policies where workspace_id = $1 and status = 'active' order by created_at, id";
+    let rows = tx.query(sql, &[&workspace]).await?;
+    let policy = |row: tokio_postgres::Row| PolicyRow {
+        id: PolicyId::from_uuid(row.get(0)),
+        agent: AgentId::from_uuid(row.get(1)),
+        connection: ConnectionId::from_uuid(row.get(2)),
+        status: row.get(3),
+        version: row.get(4),
+        allowed_models: row.get(5),
+        default_mode: row.get(6),
+        step_up_approval: row.get(7),
+        allowlists: row.get(8),
+        rate_limits: row.get(9),
+        time_windows: row.get(10),
+        rules: row.get(11),
+        provider_constraints: row.get(12),
+    };
+    Ok(rows.into_iter().map(policy).collect())
+}
+
+async fn members(tx: &Transaction<'_>, workspace: Uuid) -> Result<Vec<MemberRow>, StoreError> {
+    let sql = "select user_id, role from ah5.t_workspace_members where workspace_id = $1";
+    let rows = tx.query(sql, &[&workspace]).await?;
+    let member = |row: tokio_postgres::Row| MemberRow {
+        user: UserId::from_uuid(row.get(0)),
+        role: row.get(1),
+    };
+    Ok(rows.into_iter().map(member).collect())
+}

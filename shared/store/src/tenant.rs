@@ -1,0 +1,53 @@
+//! A transaction inside one workspace. Row security shows it that workspace's rows and no others.
+
+use std::ops::Deref;
+
+use deadpool_postgres::{Object, Transaction};
+
+use ah5_contracts::id::WorkspaceId;
+
+use crate::StoreError;
+
+pub struct Tenant<'a> {
+    transaction: Transaction<'a>,
+    workspace: WorkspaceId,
+}
+
+// === impl Tenant ===
+
+impl<'a> Tenant<'a> {
+    /// # Errors
+    /// The database fails.
+    pub async fn begin(client: &'a mut Object, workspace: WorkspaceId) -> Result<Self, StoreError> {
+        let transaction = client.transaction().await?;
+        let statement = transaction
+            .prepare_cached("select set_config('ah5.workspace', $1, true)")
+            .await?;
+        transaction
+            .execute(&statement, &[&workspace.to_string()])
+            .await?;
+        Ok(Self {
+            transaction,
+            workspace,
+        })
+    }
+
+    #[must_use]
+    pub const fn workspace(&self) -> WorkspaceId {
+        self.workspace
+    }
+
+    /// # Errors
+    /// The database fails; whether the commit took place is then unknown.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+impl<'a> Deref for Tenant<'a> {
+    type Target = Transaction<'a>;
+
+    fn deref(&self) -> &Transaction<'a> {
+        &self.transaction
+    }
+}

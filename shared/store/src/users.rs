@@ -1,0 +1,92 @@
+//! `t_users` and the credential rows of `t_accounts`: people and their passwords.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use ah5_contracts::id::UserId;
+
+use crate::StoreError;
+
+pub struct User {
+    pub id: UserId,
+    pub email: String,
+    pub name: String,
+    pub image: Option<String>,
+    /// `pending`, `assumed` or `proven`.
+    pub email_verification: String,
+    pub disabled: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+pub struct NewUser<'a> {
+    pub id: UserId,
+    pub email: &'a str,
+    pub name: &'a str,
+    pub email_verification: &'a str,
+    pub password_hash: &'a str,
+}
+
+/// # Errors
+/// `Conflict("t_users_email_key")` if the address is taken.
+pub async fn insert(client: &impl GenericClient, user: &NewUser<'_>) -> Result<User, StoreError> {
+    let sql = format!(
+        "insert into ah5.t_users (id, email, name, email_verification) values ($1, $2, $3, $4)
+         returning {COLUMNS}"
+    );
+    let id = user.id.uuid();
+    let row = client
+        .query_one(
+            &sql,
+            &[&id, &user.email, &user.name, &user.email_verification],
+        )
+        .await?;
+    let account = "insert into ah5.t_accounts (id, user_id, provider_id, account_id, password_hash)
+                   values ($1, $2, 'credential', $3, $4)";
+    client
+        .execute(
+            account,
+            &[
+                &uuid::Uuid::new_v4(),
+                &id,
+                &id.to_string(),
+                &user.password_hash,
+            ],
+        )
+        .await?;
+    Ok(read(&row))
+}
+
+/// The user of this address and his password's hash.
+///
+/// # Errors
+/// The database fails.
+pub async fn by_email(
+    client: &impl GenericClient,
+    email: &str,
+) -> Result<Option<(User, Option<String>)>, StoreError> {
+    let sql = format!(
+        "select {COLUMNS}, (select password_hash from ah5.t_accounts a
+            where a.user_id = t_users.id and a.provider_id = 'credential') as password_hash
+         from ah5.t_users where email = $1"
+    );
+    let row = client.query_opt(&sql, &[&email]).await?;
+    Ok(row.map(|row| (read(&row), row.get("password_hash"))))
+}
+
+const COLUMNS: &str =
+    "id, email, name, image, email_verification, disabled_at, created_at, updated_at";
+
+fn read(row: &Row) -> User {
+    User {
+        id: UserId::from_uuid(row.get("id")),
+        email: row.get("email"),
+        name: row.get("name"),
+        image: row.get("image"),
+        email_verification: row.get("email_verification"),
+        disabled: row.get::<_, Option<Timestamp>>("disabled_at").is_some(),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+    }
+}

@@ -11,7 +11,7 @@ use aes_gcm_siv::Aes256GcmSiv;
 use aes_gcm_siv::aead::KeyInit as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};

@@ -1,7 +1,6 @@
 //! Tokens that we sign and verify (JWS compact serialisation, RFC 7515). Each kind has its own key,
 //! algorithm, `typ` and `aud`; a key verifies its own kind only. Time is passed in.
 
-use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
 };

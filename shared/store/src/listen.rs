@@ -46,7 +46,7 @@ impl Listener {
                 if let AsyncMessage::Notification(hint) = message
                     && let Ok(workspace) = hint.payload().parse()
                 {
-                    drop(sender.try_send(workspace));
+                    let _ = sender.try_send(workspace);
                 }
             }
         });

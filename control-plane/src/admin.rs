@@ -1,0 +1,53 @@
+//! The admin listener: readiness and metrics, for operators and balancers. Loopback by default,
+//! and never behind the front door.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+use ah5_telemetry::metrics::Renderer;
+
+use crate::app::App;
+
+#[derive(Clone)]
+pub struct Admin {
+    pub app: App,
+    pub draining: Arc<AtomicBool>,
+    pub metrics: Renderer,
+}
+
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/readyz", get(readyz))
+        .route("/status", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
+    let draining = admin.draining.load(Ordering::Relaxed);
+    let database = match admin.app.db().await {
+        Ok(db) => db.simple_query("").await.is_ok(),
+        Err(_) => false,
+    };
+    let ready = database && !draining;
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(json!({"ready": ready, "database": database, "draining": draining})),
+    )
+}
+
+async fn metrics(State(admin): State<Admin>) -> String {
+    admin.metrics.render()
+}

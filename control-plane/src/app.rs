@@ -1,0 +1,163 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+
+use deadpool_postgres::{Object, Pool};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use ah5_contracts::audit::{ActorKind, AuditEvent, Verdict};
+use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, SpoolId};
+use ah5_security::audit::AuditKey;
+use ah5_security::ring::KeyRing;
+use ah5_store::StoreError;
+use ah5_store::tenant::Tenant;
+
+use crate::auth::rate::Limits;
+use crate::config::Config;
+use crate::keys::Keys;
+
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+pub struct Inner {
+    pub config: Config,
+    pub pool: Pool,
+    pub keys: Keys,
+    pub limits: Limits,
+    /// Each password hash takes 19 MiB and a core.
+    pub hashing: Semaphore,
+    audit_key: AuditKey,
+    /// This process's own audit chains.
+    spool: SpoolId,
+}
+
+/// An audit row in the making.
+pub struct Record<'a> {
+    pub actor: (ActorKind, String),
+    pub action: &'a str,
+    pub decision: Verdict,
+    pub agent: Option<AgentId>,
+    pub connection: Option<ConnectionId>,
+    pub policy: Option<PolicyId>,
+    pub details: Value,
+}
+
+// === impl App ===
+
+impl App {
+    pub fn new(config: Config, pool: Pool, keys: Keys) -> Self {
+        Self(Arc::new(Inner {
+            limits: Limits::new(&config),
+            audit_key: config.ring.audit_key(),
+            spool: SpoolId::random(),
+            hashing: Semaphore::new(2),
+            config,
+            pool,
+            keys,
+        }))
+    }
+
+    pub async fn db(&self) -> Result<Object, StoreError> {
+        Ok(self.pool.get().await?)
+    }
+
+    pub fn ring(&self) -> &KeyRing {
+        &self.config.ring
+    }
+
+    /// Writes the row in the transaction of the change that it tells of.
+    pub async fn record(
+        &self,
+        tenant: &Tenant<'_>,
+        record: Record<'_>,
+    ) -> Result<AuditId, StoreError> {
+        let event = AuditEvent {
+            audit_id: AuditId::now(),
+            ts: Timestamp::now().as_microsecond(),
+            workspace: tenant.workspace(),
+            actor_kind: record.actor.0,
+            actor_id: record.actor.1,
+            agent: record.agent,
+            connection: record.connection,
+            policy: record.policy,
+            policy_version: None,
+            rule: None,
+            action: record.action.to_owned(),
+            decision: record.decision,
+            method: None,
+            host: None,
+            path_digest: None,
+            upstream_status: None,
+            bytes_in: None,
+            bytes_out: None,
+            timings: Vec::new(),
+            // Postgres' jsonb has no NUL character.
+            details: record.details.to_string().replace("\\u0000", "\\ufffd"),
+        };
+        ah5_store::audit::append(tenant, &self.audit_key, self.spool, event).await
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+// === impl Record ===
+
+impl<'a> Record<'a> {
+    pub fn new(actor: (ActorKind, String), action: &'a str, details: Value) -> Self {
+        Self {
+            actor,
+            action,
+            decision: Verdict::Allowed,
+            agent: None,
+            connection: None,
+            policy: None,
+            details,
+        }
+    }
+
+    pub fn agent(self, id: AgentId) -> Self {
+        Self {
+            agent: Some(id),
+            ..self
+        }
+    }
+
+    pub fn connection(self, id: ConnectionId) -> Self {
+        Self {
+            connection: Some(id),
+            ..self
+        }
+    }
+
+    pub fn policy(self, id: PolicyId) -> Self {
+        Self {
+            policy: Some(id),
+            ..self
+        }
+    }
+
+    pub fn denied(self) -> Self {
+        Self {
+            decision: Verdict::Denied,
+            ..self
+        }
+    }
+}
+
+/// A time as clients expect it: UTC with milliseconds.
+pub fn time(ts: Timestamp) -> String {
+    ts.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// Seconds since 1970-01-01 UTC.
+pub fn now() -> i64 {
+    Timestamp::now().as_second()
+}

@@ -1,0 +1,6 @@
+//! Who is calling, and may they.
+
+pub mod caller;
+pub mod cookie;
+pub mod origin;
+pub mod rate;

@@ -1,0 +1,10 @@
+//! The handlers, one module a resource. [`crate::router`] says who reaches them.
+
+pub mod agents;
+pub mod audit;
+pub mod connections;
+pub mod enrolment;
+pub mod exchange;
+pub mod health;
+pub mod policies;
+pub mod session;

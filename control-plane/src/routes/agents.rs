@@ -1,0 +1,196 @@
+//! Agents as their owners see them.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde_json::{Value, json};
+
+use ah5_contracts::claims::BOOTSTRAP_SECRET_PREFIX;
+use ah5_contracts::id::AgentId;
+use ah5_security::{hash, random};
+use ah5_store::agents::{self, Agent};
+use ah5_store::tenant::Tenant;
+use ah5_store::{StoreError, bootstrap};
+
+use crate::app::{App, Record, time};
+use crate::auth::caller::Caller;
+use crate::error::{AppError, AppResult};
+use crate::input::{Input, not_blank};
+
+pub async fn create(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    input: Input,
+) -> AppResult {
+    let name = not_blank(
+        &input.text("name")?,
+        "name is required and must be a non-empty string",
+    )?;
+    let description = input.optional_text("description")?.unwrap_or_default();
+    let icon = input.optional_text("iconUrl")?;
+    if icon.as_deref().is_some_and(|icon| !is_image_url(icon)) {
+        return Err(AppError::bad_request(
+            "body/iconUrl must be an http, https or data:image URL",
+        ));
+    }
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let agent = agents::insert(
+        &tenant,
+        AgentId::random(),
+        &name,
+        &description,
+        icon.as_deref(),
+    )
+    .await?;
+    let secret = new_secret(&app, &tenant, agent.id).await?;
+    let record = Record::new(caller.actor(), "agent_created", json!({"name": name}));
+    app.record(&tenant, record.agent(agent.id)).await?;
+    tenant.commit().await?;
+    Ok(Json(json!({"agent": agent_json(&agent), "bootstrapSecret": secret})).into_response())
+}
+
+pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) -> AppResult {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let agents: Vec<Value> = agents::list(&tenant)
+        .await?
+        .iter()
+        .map(agent_json)
+        .collect();
+    Ok(Json(json!({ "agents": agents })).into_response())
+}
+
+pub async fn read(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> AppResult {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let agent = agents::get(&tenant, id.parse()?)
+        .await?
+        .ok_or_else(unknown)?;
+    let mut body = agent_json(&agent);
+    body["updatedAt"] = time(agent.updated_at).into();
+    Ok(Json(json!({ "agent": body })).into_response())
+}
+
+pub async fn remove(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> AppResult {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let agent = agents::lock(&tenant, id.parse()?)
+        .await?
+        .ok_or_else(unknown)?;
+    agents::delete(&tenant, agent.id).await?;
+    let record = Record::new(caller.actor(), "agent_deleted", json!({"name": agent.name}));
+    app.record(&tenant, record.agent(agent.id)).await?;
+    tenant.commit().await?;
+    Ok(success())
+}
+
+pub async fn issue_secret(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> AppResult {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let agent = agents::lock(&tenant, id.parse()?)
+        .await?
+        .ok_or_else(unknown)?;
+    if agent.status == "disabled" {
+        return Err(AppError::conflict("Agent is disabled"));
+    }
+    let secret = new_secret(&app, &tenant, agent.id).await?;
+    let record = Record::new(caller.actor(), "agent_bootstrap_secret_issued", json!({}));
+    app.record(&tenant, record.agent(agent.id)).await?;
+    tenant.commit().await?;
+    Ok(Json(json!({ "bootstrapSecret": secret })).into_response())
+}
+
+pub async fn disable(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> AppResult {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let agent = agents::lock(&tenant, id.parse()?)
+        .await?
+        .ok_or_else(unknown)?;
+    if agent.status == "disabled" {
+        return Err(AppError::conflict("Agent is already disabled"));
+    }
+    agents::disable(&tenant, agent.id).await?;
+    let record = Record::new(
+        caller.actor(),
+        "agent_disabled",
+        json!({"epoch": agent.epoch + 1}),
+    );
+    app.record(&tenant, record.agent(agent.id)).await?;
+    tenant.commit().await?;
+    // Tokens are not rows: raising the epoch ends all of them, however many there are.
+    Ok(Json(json!({"success": true, "tokensRevoked": 0})).into_response())
+}
+
+pub async fn enable(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> AppResult {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let agent = agents::lock(&tenant, id.parse()?)
+        .await?
+        .ok_or_else(unknown)?;
+    if agent.status != "disabled" {
+        return Err(AppError::conflict("Agent is not disabled"));
+    }
+    let status = agents::enable(&tenant, agent.id).await?;
+    let record = Record::new(
+        caller.actor(),
+        "agent_enabled",
+        json!({"newStatus": status}),
+    );
+    app.record(&tenant, record.agent(agent.id)).await?;
+    tenant.commit().await?;
+    Ok(Json(json!({"success": true, "status": status})).into_response())
+}
+
+/// The plain secret; this is the only time anybody sees it.
+async fn new_secret(app: &App, tenant: &Tenant<'_>, agent: AgentId) -> Result<String, StoreError> {
+    let secret = random::token(BOOTSTRAP_SECRET_PREFIX);
+    let digest = hash::sha256(secret.expose().as_bytes());
+    bootstrap::replace(tenant, agent, &digest, app.config.bootstrap_secret_hours).await?;
+    Ok(secret.expose().to_owned())
+}
+
+fn agent_json(agent: &Agent) -> Value {
+    json!({
+        "id": agent.id, "name": agent.name, "description": agent.description,
+        "iconUrl": agent.icon_url, "status": agent.status,
+        "enrolledAt": agent.enrolled_at.map(time), "createdAt": time(agent.created_at),
+    })
+}
+
+// Anything else (`javascript:` above all) would run in the dashboard.
+fn is_image_url(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| match url.scheme() {
+        "http" | "https" => true,
+        "data" => url.path().starts_with("image/"),
+        _ => false,
+    })
+}
+
+fn unknown() -> AppError {
+    AppError::not_found("Agent not found")
+}
+
+fn success() -> Response {
+    Json(json!({"success": true})).into_response()
+}

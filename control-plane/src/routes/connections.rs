@@ -1,0 +1,201 @@
+//! Connections: provider accounts whose credentials agents may use and never see.
+
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use axum::{Extension, Json};
+use serde_json::{Value, json};
+
+use ah5_contracts::connection::Auth;
+use ah5_contracts::id::{ConnectionId, WorkspaceId};
+use ah5_providers::custom::{self, Custom};
+use ah5_security::secret::SecretText;
+use ah5_security::vault::SealContext;
+use ah5_store::connections::{self, Connection, NewConnection};
+use ah5_store::policies::{self, Policy};
+use ah5_store::tenant::Tenant;
+use ah5_store::{agents, workspaces};
+
+use crate::app::{App, Record, time};
+use crate::auth::caller::Caller;
+use crate::error::{AppError, AppResult};
+use crate::input::{Input, not_blank};
+use crate::routes::policies::policy_json;
+
+const MAX_LABEL: usize = 100;
+
+pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) -> AppResult {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let (found, policies) = (
+        connections::list(&tenant).await?,
+        policies::list(&tenant).await?,
+    );
+    let names = agents::list(&tenant).await?;
+    tenant.commit().await?;
+    let name = |policy: &Policy| {
+        names
+            .iter()
+            .find(|a| a.id == policy.agent)
+            .map(|a| a.name.clone())
+    };
+    let shown = found.iter().filter_map(|connection| {
+        let mut of: Vec<&Policy> = policies
+            .iter()
+            .filter(|p| p.connection == connection.id)
+            .collect();
+        // An agent sees what it may use, and nobody else's policies.
+        if let Caller::Agent { id, .. } = &caller {
+            of.retain(|policy| policy.agent == *id);
+            if of.is_empty() {
+                return None;
+            }
+        }
+        let policies = of.iter().map(|policy| {
+            let mut json = policy_json(policy);
+            json["agentName"] = name(policy).into();
+            json
+        });
+        Some(connection_json(connection, policies.collect()))
+    });
+    Ok(Json(json!({"connections": shown.collect::<Vec<_>>()})).into_response())
+}
+
+pub async fn connect(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    input: Input,
+) -> AppResult {
+    let required = |name| {
+        let found = input.one_of(
+            name,
+            if name == "provider" {
+                &[custom::PROVIDER]
+            } else {
+                &[custom::SERVICE]
+            },
+        )?;
+        found.ok_or_else(|| {
+            AppError::bad_request(format!("body must have required property '{name}'"))
+        })
+    };
+    let (provider, service) = (required("provider")?, required("service")?);
+    let secret = not_blank(&input.text("apiKey")?, "apiKey is required")?;
+    let secret = SecretText::new(secret);
+    let label = input
+        .optional_text("label")?
+        .unwrap_or_else(|| format!("{provider} connection"));
+    let label = not_blank(&label, "body/label must NOT have fewer than 1 characters")?;
+    if label.chars().count() > MAX_LABEL {
+        return Err(AppError::bad_request(
+            "body/label must NOT have more than 100 characters",
+        ));
+    }
+    let auth = auth(&input)?;
+    let plain_http = |host: &str, port| app.config.allows_plain_http(host, port);
+    let checked = Custom::check(&input.text("baseUrl")?, auth, &secret, plain_http)
+        .map_err(|fault| AppError::bad_request(format!("body/{fault}")))?;
+
+    let (id, base_url) = (ConnectionId::random(), checked.base_url.to_string());
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let sealed = seal(&app, &tenant, id, &base_url, &checked.auth, &secret).await?;
+    let auth = serde_json::to_value(&checked.auth).map_err(AppError::internal)?;
+    let new = NewConnection {
+        id,
+        provider,
+        service,
+        label: &label,
+        base_url: &base_url,
+        auth: &auth,
+        granted_scopes: &[],
+        sealed: &sealed,
+    };
+    connections::insert(&tenant, &new).await?;
+    let details = json!({"provider": provider, "service": service, "label": label});
+    app.record(
+        &tenant,
+        Record::new(caller.actor(), "connection_created", details).connection(id),
+    )
+    .await?;
+    tenant.commit().await?;
+    let connection = json!({
+        "id": id, "provider": provider, "service": service, "label": label, "status": "healthy",
+    });
+    let message = format!("{provider} connection created successfully");
+    Ok(Json(json!({"connection": connection, "message": message})).into_response())
+}
+
+pub async fn revoke(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> AppResult {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let found = connections::lock(&tenant, id.parse()?).await?;
+    let found = found.ok_or_else(|| AppError::not_found("Connection not found"))?;
+    if found.status == "revoked" {
+        return Err(AppError::conflict("Connection is already revoked"));
+    }
+    connections::revoke(&tenant, found.id).await?;
+    let details = json!({
+        "provider": found.provider, "label": found.label, "previousStatus": found.status,
+    });
+    let record = Record::new(caller.actor(), "connection_revoked", details).connection(found.id);
+    let audit_id = app.record(&tenant, record).await?;
+    tenant.commit().await?;
+    let connection = json!({
+        "id": found.id, "provider": found.provider, "label": found.label, "status": "revoked",
+    });
+    let body = json!({"connection": connection, "revoked": true, "auditId": audit_id});
+    Ok(Json(body).into_response())
+}
+
+fn auth(input: &Input) -> Result<Auth, AppError> {
+    let auth = input.value("auth");
+    let auth =
+        auth.ok_or_else(|| AppError::bad_request("body must have required property 'auth'"))?;
+    serde_json::from_value(auth.clone()).map_err(|_| {
+        AppError::bad_request(
+            "body/auth must be {\"kind\":\"bearer\"}, {\"kind\":\"header\",\"name\"}, \
+             {\"kind\":\"query\",\"name\"} or {\"kind\":\"basic\",\"username\"}",
+        )
+    })
+}
+
+async fn seal(
+    app: &App,
+    tenant: &Tenant<'_>,
+    connection: ConnectionId,
+    base_url: &str,
+    auth: &Auth,
+    secret: &SecretText,
+) -> Result<Vec<u8>, AppError> {
+    let workspace: WorkspaceId = tenant.workspace();
+    let wrapped = workspaces::data_key(tenant).await?;
+    let wrapped = wrapped.ok_or_else(|| AppError::internal("the workspace has no data key"))?;
+    let key = app
+        .ring()
+        .unwrap(workspace, &wrapped.ring_key_id, &wrapped.bytes)
+        .map_err(AppError::internal)?;
+    let context = SealContext {
+        workspace,
+        connection,
+        field: "secret",
+        version: 1,
+        service: custom::SERVICE,
+        auth,
+        destinations: &[base_url],
+    };
+    Ok(key.seal(&context, secret))
+}
+
+fn connection_json(connection: &Connection, policies: Vec<Value>) -> Value {
+    json!({
+        "id": connection.id, "provider": connection.provider, "service": connection.service,
+        "label": connection.label, "status": connection.status, "singleton": false,
+        "grantedScopes": connection.granted_scopes, "metadata": connection.metadata,
+        "baseUrl": connection.base_url, "createdAt": time(connection.created_at),
+        "updatedAt": time(connection.updated_at), "credentialPreview": null, "policies": policies,
+    })
+}

@@ -1,0 +1,185 @@
+//! How an agent gets in: it enrols its public key with a bootstrap secret, then trades client
+//! assertions for tokens. Both routes are open to the world; everything in them is hostile input.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use serde_json::json;
+
+use ah5_contracts::audit::ActorKind;
+use ah5_contracts::claims::{AGENT_TOKEN_AUDIENCE, AgentClaims, BOOTSTRAP_SECRET_PREFIX};
+use ah5_contracts::id::{AgentId, SecretId};
+use ah5_security::assertion::{self, AgentPublicKey, AssertionError};
+use ah5_security::hash;
+use ah5_security::secret::SecretText;
+use ah5_store::agents::{self, Agent};
+use ah5_store::tenant::Tenant;
+use ah5_store::{assertions, bootstrap};
+
+use crate::app::{App, Record, now};
+use crate::error::{AppError, AppResult};
+use crate::input::Input;
+
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
+    let secret = SecretText::new(input.text("bootstrapSecret")?);
+    let jwk = input.value("publicKey");
+    let jwk =
+        jwk.ok_or_else(|| AppError::bad_request("body must have required property 'publicKey'"))?;
+    if !secret.expose().starts_with(BOOTSTRAP_SECRET_PREFIX) {
+        return Err(AppError::unauthorized("Invalid bootstrap secret"));
+    }
+    let refused = || AppError::unauthorized("Invalid or expired bootstrap secret");
+    let digest = hash::sha256(secret.expose().as_bytes());
+    let mut db = app.db().await?;
+    let workspace = bootstrap::workspace_of(&db, &digest)
+        .await?
+        .ok_or_else(refused)?;
+    let tenant = Tenant::begin(&mut db, workspace).await?;
+    let found = bootstrap::lock(&tenant, &digest)
+        .await?
+        .ok_or_else(refused)?;
+    let agent = agents::lock(&tenant, found.agent)
+        .await?
+        .ok_or_else(refused)?;
+    let actor = || (ActorKind::Agent, agent.id.to_string());
+    if !found.usable {
+        let details = json!({"reason": "expired or already used"});
+        let record = Record::new(actor(), "agent_bootstrap_failed", details)
+            .agent(agent.id)
+            .denied();
+        app.record(&tenant, record).await?;
+        tenant.commit().await?;
+        return Err(refused());
+    }
+    if agent.status == "disabled" {
+        return Err(AppError::conflict("Agent is disabled"));
+    }
+    let key =
+        AgentPublicKey::from_jwk(jwk).map_err(|error| AppError::bad_request(error.to_string()))?;
+    agents::enrol(&tenant, agent.id, &key.stored()).await?;
+    bootstrap::consume(&tenant, &digest).await?;
+    let details = json!({"publicKeyThumbprint": key.thumbprint(), "previousStatus": agent.status});
+    app.record(
+        &tenant,
+        Record::new(actor(), "agent_bootstrapped", details).agent(agent.id),
+    )
+    .await?;
+    tenant.commit().await?;
+    let body = json!({
+        "agentId": agent.id, "name": agent.name, "status": "active", "workspaceId": workspace,
+    });
+    Ok(Json(body).into_response())
+}
+
+pub async fn token(State(app): State<App>, input: Input) -> AppResult {
+    if input.text("grant_type")? != "client_assertion" {
+        return Err(AppError::bad_request(
+            "body/grant_type must be equal to constant",
+        ));
+    }
+    if input.text("client_assertion_type")? != ASSERTION_TYPE {
+        return Err(AppError::bad_request(
+            "body/client_assertion_type must be equal to constant",
+        ));
+    }
+    let jws = SecretText::new(input.text("client_assertion")?);
+    let subject = assertion::peek_subject(jws.expose())
+        .map_err(|_| AppError::unauthorized("Malformed client assertion"))?;
+    let subject =
+        subject.ok_or_else(|| AppError::unauthorized("Missing sub claim in assertion"))?;
+    let unknown = || AppError::unauthorized("Invalid agent or agent not active");
+    let id: AgentId = subject.parse().map_err(|_| unknown())?;
+    let mut db = app.db().await?;
+    let workspace = agents::workspace_of(&db, id).await?.ok_or_else(unknown)?;
+    let tenant = Tenant::begin(&mut db, workspace).await?;
+    // Locked, so that disabling the agent and giving it a token can't pass each other.
+    let agent = agents::lock(&tenant, id).await?.ok_or_else(unknown)?;
+    let judged = judge(&app, &tenant, &agent, &jws).await;
+    let details = match &judged {
+        Ok(_) => json!({"tokenTtlSeconds": app.config.agent_token_ttl}),
+        Err((reason, _)) => json!({"reason": reason}),
+    };
+    let action = if judged.is_ok() {
+        "agent_token_issued"
+    } else {
+        "agent_token_denied"
+    };
+    let record = Record::new((ActorKind::Agent, id.to_string()), action, details).agent(id);
+    let record = if judged.is_ok() {
+        record
+    } else {
+        record.denied()
+    };
+    app.record(&tenant, record).await?;
+    tenant.commit().await?;
+    let token = judged.map_err(|(_, error)| error)?;
+    let body = json!({
+        "access_token": token, "token_type": "Bearer", "expires_in": app.config.agent_token_ttl,
+    });
+    Ok(Json(body).into_response())
+}
+
+type Denial = (&'static str, AppError);
+
+/// The token, or why not: for the trail, and for the caller.
+async fn judge(
+    app: &App,
+    tenant: &Tenant<'_>,
+    agent: &Agent,
+    jws: &SecretText,
+) -> Result<String, Denial> {
+    let jwk = agent
+        .public_key_jwk
+        .as_ref()
+        .filter(|_| agent.status == "active");
+    let Some(jwk) = jwk else {
+        let error = AppError::unauthorized("Invalid agent or agent not active");
+        return Err(("agent not active", error));
+    };
+    let Ok(key) = AgentPublicKey::from_jwk(jwk) else {
+        let error = AppError::unauthorized("Agent key configuration error");
+        return Err(("stored key unusable", error));
+    };
+    let audiences = app.config.origin.spellings();
+    let verified = key
+        .verify(jws.expose(), agent.id, &audiences, now())
+        .map_err(denial)?;
+    let jti = hash::sha256(verified.jti.as_bytes());
+    let fresh = assertions::spend(&**tenant, agent.id, &jti, verified.exp).await;
+    if !fresh.map_err(|error| ("replay store failed", error.into()))? {
+        return Err(("replay", AppError::unauthorized("Replay detected")));
+    }
+    let issued = now();
+    let claims = AgentClaims {
+        sub: AgentClaims::subject(agent.id),
+        wid: tenant.workspace(),
+        epoch: agent.epoch,
+        jti: SecretId::random().to_string(),
+        iss: app.config.origin.text.clone(),
+        aud: AGENT_TOKEN_AUDIENCE.to_owned(),
+        iat: issued,
+        exp: issued + app.config.agent_token_ttl,
+        cnf: None,
+    };
+    app.keys
+        .agent
+        .sign_agent(&claims)
+        .map_err(|error| ("signing failed", AppError::internal(error)))
+}
+
+fn denial(error: AssertionError) -> Denial {
+    let refused = |text: &str| AppError::unauthorized(text);
+    match error {
+        AssertionError::ClockSkew => {
+            let refused = refused("Invalid client assertion")
+                .reason("clock_skew")
+                .hint("The assertion's times do not fit the server's clock. Synchronise the clock and try again.");
+            ("clock_skew", refused)
+        }
+        AssertionError::Invalid => ("invalid assertion", refused("Invalid client assertion")),
+        AssertionError::Lifetime => ("lifetime", refused(&error.to_string())),
+        AssertionError::MissingJti => ("missing jti", refused(&error.to_string())),
+    }
+}

@@ -1,0 +1,75 @@
+//! Token exchange: a session becomes a five-minute user token. And the keys to verify it with.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde_json::json;
+
+use ah5_contracts::claims::{USER_TOKEN_AUDIENCE, UserClaims};
+use ah5_contracts::id::WorkspaceId;
+use ah5_contracts::role::SCOPE_ALL;
+use ah5_store::{sessions, workspaces};
+
+use crate::app::{App, time};
+use crate::auth::{cookie, origin};
+use crate::error::{AppError, AppResult};
+use crate::input::OptionalInput;
+use crate::routes::session::current;
+
+const LIFETIME_SECONDS: i64 = 300;
+
+pub async fn exchange(
+    State(app): State<App>,
+    headers: HeaderMap,
+    OptionalInput(input): OptionalInput,
+) -> AppResult {
+    origin::check_exchange(&headers, &app.config.origin)?;
+    let missing = || AppError::unauthorized("Unauthorized — invalid or expired session");
+    let session = current(&app, &headers).await?.ok_or_else(missing)?;
+    if session.user_disabled {
+        return Err(AppError::forbidden("Account disabled"));
+    }
+    let db = app.db().await?;
+    sessions::renew(&db, session.id, cookie::SESSION_DAYS).await?;
+    let memberships = workspaces::of_member(&db, session.user).await?;
+    let wanted: Option<WorkspaceId> = match input
+        .as_ref()
+        .filter(|input| input.value("workspaceId").is_some())
+    {
+        Some(input) => Some(input.id("workspaceId")?),
+        None => None,
+    };
+    let mut memberships = memberships.into_iter();
+    let chosen =
+        memberships.find(|(workspace, _)| wanted.is_none_or(|wanted| wanted == *workspace));
+    let (workspace, role) = chosen.ok_or_else(|| AppError::forbidden("Forbidden"))?;
+    let issued = Timestamp::now();
+    let claims = UserClaims {
+        sub: session.user,
+        wid: workspace,
+        roles: vec![role.as_str().to_owned()],
+        scp: vec![SCOPE_ALL.to_owned()],
+        sid: session.id,
+        jti: ah5_contracts::id::SessionId::random().to_string(),
+        platform_role: "user".to_owned(),
+        iss: app.config.jwt_issuer.clone(),
+        aud: USER_TOKEN_AUDIENCE.to_owned(),
+        iat: issued.as_second(),
+        nbf: issued.as_second(),
+        exp: issued.as_second() + LIFETIME_SECONDS,
+    };
+    let token = app
+        .keys
+        .user
+        .sign_user(&claims)
+        .map_err(AppError::internal)?;
+    let expires = Timestamp::from_second(claims.exp).map_err(AppError::internal)?;
+    Ok(Json(json!({"token": token, "expiresAt": time(expires)})).into_response())
+}
+
+pub async fn jwks(State(app): State<App>) -> Response {
+    let cache = [(header::CACHE_CONTROL, "public, max-age=3600")];
+    (cache, Json(app.keys.jwks.clone())).into_response()
+}

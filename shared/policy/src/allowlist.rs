@@ -1,0 +1,265 @@
+//! Allowlists: which methods and paths of which hosts a policy covers. Default deny.
+
+use ah5_contracts::policy::Method;
+use serde_json::{Map, Value};
+
+use crate::compile::{CompileError, PlainHttp};
+use crate::decide::Facts;
+use crate::glob::Glob;
+use crate::url::CanonicalUrl;
+
+/// The compiled entries, in their stored order.
+#[derive(Clone, Debug, Default)]
+pub struct Allowlist {
+    entries: Vec<Entry>,
+}
+
+/// Why no entry covers a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Miss {
+    pub reason: String,
+    pub hint: Option<String>,
+    /// How near the nearest entry came: more is nearer.
+    pub nearness: u8,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    base: CanonicalUrl,
+    methods: Vec<Method>,
+    patterns: Vec<Glob>,
+    texts: Vec<String>,
+}
+
+// === impl Allowlist ===
+
+impl Allowlist {
+    /// # Errors
+    /// Names the first field that is malformed or that nothing here would enforce.
+    pub fn compile(stored: &Value, plain_http: PlainHttp<'_>) -> Result<Self, CompileError> {
+        let list = stored
+            .as_array()
+            .ok_or_else(|| CompileError::new("allowlists", "must be array"))?;
+        if list.len() > MAX_ENTRIES {
+            let why = format!("must NOT have more than {MAX_ENTRIES} items");
+            return Err(CompileError::new("allowlists", why));
+        }
+        let entries = list
+            .iter()
+            .enumerate()
+            .map(|(i, entry)| Entry::compile(entry, &format!("allowlists/{i}"), plain_http))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { entries })
+    }
+
+    /// The index of the first entry that covers the call.
+    #[must_use]
+    pub fn find(&self, facts: &Facts<'_>) -> Option<usize> {
+        self.entries.iter().position(|entry| {
+            entry.methods.contains(&facts.method)
+                && entry.covers_host(facts.url)
+                && entry.covers_path(facts.url)
+        })
+    }
+
+    /// Says why nothing covers the call, after [`Self::find`] found nothing.
+    #[must_use]
+    pub fn explain(&self, facts: &Facts<'_>) -> Miss {
+        if self.entries.is_empty() {
+            return Miss {
+                reason: NO_ENTRIES.to_owned(),
+                hint: None,
+                nearness: 0,
+            };
+        }
+        let (nearness, hint) = self.nearest(facts);
+        Miss {
+            reason: format!(
+                "Request denied: {} {} does not match any allowlist rule",
+                facts.method.as_str(),
+                facts.url
+            ),
+            hint,
+            nearness,
+        }
+    }
+
+    fn nearest(&self, facts: &Facts<'_>) -> (u8, Option<String>) {
+        let here = || self.entries.iter().filter(|e| e.covers_host(facts.url));
+        if let Some(entry) = here().find(|e| e.covers_path(facts.url)) {
+            let methods: Vec<_> = entry.methods.iter().map(|m| m.as_str()).collect();
+            let hint = format!(
+                "The path matched an allowlist rule, but method {} is not allowed. \
+                 Allowed methods for this path: {}.",
+                facts.method.as_str(),
+                methods.join(", ")
+            );
+            return (3, Some(hint));
+        }
+        if let Some(entry) = here().find(|e| e.methods.contains(&facts.method)) {
+            let hint = format!(
+                "The host and method matched, but path {} is not in the allowed paths. \
+                 Allowed patterns: {}.",
+                facts.url.path(),
+                entry.texts.join(", ")
+            );
+            return (2, Some(hint));
+        }
+        if here().next().is_some() {
+            return (1, None);
+        }
+        let mut hosts: Vec<&str> = Vec::new();
+        for entry in &self.entries {
+            if !hosts.contains(&entry.base.host()) {
+                hosts.push(entry.base.host());
+            }
+        }
+        let hint = format!(
+            "No allowlist rules for host {}. Allowed hosts: {}.",
+            facts.url.host(),
+            hosts.join(", ")
+        );
+        (1, Some(hint))
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn compile(
+        stored: &Value,
+        at: &str,
+        plain_http: PlainHttp<'_>,
+    ) -> Result<Self, CompileError> {
+        let object = stored
+            .as_object()
+            .ok_or_else(|| CompileError::new(at, "must be object"))?;
+        // A member that nothing reads might be meant as a condition.
+        if let Some(name) = object.keys().find(|k| !MEMBERS.contains(&k.as_str())) {
+            return Err(CompileError::new(format!("{at}/{name}"), "is not known"));
+        }
+        let base = base_url(object, at, plain_http)?;
+        let mut methods = Vec::new();
+        for (i, text) in strings(object, at, "methods", NO_METHOD)?.into_iter().enumerate() {
+            let method = Method::from_name(text).ok_or_else(|| {
+                let path = format!("{at}/methods/{i}");
+                CompileError::new(path, "must be equal to one of the allowed values")
+            })?;
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        }
+        let texts = strings(object, at, "pathPatterns", NO_PATTERN)?;
+        let patterns = texts
+            .iter()
+            .enumerate()
+            .map(|(i, text)| {
+                Glob::compile(text)
+                    .map_err(|why| CompileError::new(format!("{at}/pathPatterns/{i}"), why))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            base,
+            methods,
+            patterns,
+            texts: texts.into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    fn covers_host(&self, url: &CanonicalUrl) -> bool {
+        if self.base.is_https() != url.is_https() || self.base.port() != url.port() {
+            return false;
+        }
+        let pattern = self.base.host();
+        if !pattern.contains('*') {
+            return pattern == url.host();
+        }
+        let (mut ours, mut theirs) = (pattern.split('.'), url.host().split('.'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) => return url.ip().is_none(),
+                (Some(pattern), Some(label)) if label_matches(pattern, label) => {}
+                _ => return false,
+            }
+        }
+    }
+
+    fn covers_path(&self, url: &CanonicalUrl) -> bool {
+        let path = url.path();
+        let base = self.base.path();
+        let base = base.strip_suffix('/').unwrap_or(base);
+        path.strip_prefix(base)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            && self.patterns.iter().any(|pattern| pattern.matches(path))
+    }
+}
+
+fn base_url(
+    object: &Map<String, Value>,
+    at: &str,
+    plain_http: PlainHttp<'_>,
+) -> Result<CanonicalUrl, CompileError> {
+    let path = format!("{at}/baseUrl");
+    let text = object
+        .get("baseUrl")
+        .and_then(Value::as_str)
+        .ok_or_else(|| CompileError::new(&path, "must be string"))?;
+    let invalid = |_| CompileError::new(&path, format!("Invalid base URL: {text}"));
+    let url = CanonicalUrl::parse_pattern(text).map_err(invalid)?;
+    if !url.is_https() && !plain_http(url.host(), url.port()) {
+        return Err(CompileError::new(&path, format!("Base URL must use HTTPS: {text}")));
+    }
+    let labels: Vec<&str> = url.host().split('.').collect();
+    let wide = labels.iter().rev().take(2).any(|label| label.contains('*'));
+    if url.query().is_some() || wide || labels.iter().any(|l| l.matches('*').count() > 1) {
+        return Err(CompileError::new(&path, format!("Invalid base URL: {text}")));
+    }
+    Ok(url)
+}
+
+fn strings<'a>(
+    object: &'a Map<String, Value>,
+    at: &str,
+    member: &str,
+    none: &str,
+) -> Result<Vec<&'a str>, CompileError> {
+    let path = format!("{at}/{member}");
+    let list = object
+        .get(member)
+        .and_then(Value::as_array)
+        .ok_or_else(|| CompileError::new(&path, "must be array"))?;
+    if list.is_empty() {
+        return Err(CompileError::new(path, none));
+    }
+    if list.len() > MAX_PATTERNS {
+        let why = format!("must NOT have more than {MAX_PATTERNS} items");
+        return Err(CompileError::new(path, why));
+    }
+    list.iter()
+        .enumerate()
+        .map(|(i, text)| {
+            text.as_str()
+                .ok_or_else(|| CompileError::new(format!("{path}/{i}"), "must be string"))
+        })
+        .collect()
+}
+
+/// At most one `*` a label, for one character or more.
+fn label_matches(pattern: &str, label: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == label,
+        Some((before, after)) => {
+            label.len() > before.len() + after.len()
+                && label.starts_with(before)
+                && label.ends_with(after)
+        }
+    }
+}
+
+pub const NO_ENTRIES: &str =
+    "No allowlist rules configured — all requests are denied by default";
+const NO_METHOD: &str = "Each allowlist entry requires at least one HTTP method";
+const NO_PATTERN: &str = "Each allowlist entry requires at least one path pattern";
+const MEMBERS: [&str; 3] = ["baseUrl", "methods", "pathPatterns"];
+const MAX_ENTRIES: usize = 200;
+const MAX_PATTERNS: usize = 200;

@@ -1,0 +1,353 @@
+//! The one canonical form of a target URL. What is judged, shown, recorded and sent is this value,
+//! so two spellings of one target cannot be told apart by a rule, and one spelling cannot mean two
+//! targets to two readers: whatever is ambiguous is refused.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+mod path;
+mod query;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use path::canonical_literal;
+
+/// An absolute http(s) URL in canonical form. Cloning shares the origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanonicalUrl {
+    origin: Arc<Origin>,
+    /// `/path` or `/path?query`, every byte as it goes on the wire.
+    path_and_query: String,
+    path_len: usize,
+}
+
+/// Why a URL is refused. The caller wrote the URL, so the reasons may be shown to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    #[error("path climbs above its root")]
+    AboveRoot,
+    #[error("backslash in URL")]
+    Backslash,
+    #[error("control character in URL")]
+    Control,
+    #[error("dots or slashes are encoded twice")]
+    DoubleEncoding,
+    #[error("empty path segment")]
+    EmptySegment,
+    #[error("encoded slash or backslash in path")]
+    EncodedSlash,
+    #[error("malformed percent-encoding")]
+    Escape,
+    #[error("URL has a fragment")]
+    Fragment,
+    #[error("malformed host")]
+    Host,
+    #[error("not an absolute http or https URL")]
+    NotAbsolute,
+    #[error("path leaves the connection's base URL")]
+    OutsideBase,
+    #[error("path segment hides a dot segment")]
+    PathParameter,
+    #[error("malformed port")]
+    Port,
+    #[error("URL is longer than {MAX_URL} bytes")]
+    TooLong,
+    #[error("URL has user info")]
+    UserInfo,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    https: bool,
+    /// Without brackets.
+    host: String,
+    /// As in a `Host` header: brackets, and the port unless it is the scheme's own.
+    authority: String,
+    port: u16,
+    ip: Option<IpAddr>,
+}
+
+// === impl CanonicalUrl ===
+
+impl CanonicalUrl {
+    /// Everything in `text` is under the caller's control.
+    ///
+    /// # Errors
+    /// The first ambiguity or malformation found.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        Self::parse_with(text, false)
+    }
+
+    /// As [`Self::parse`], but host labels may hold `*`: for the base URL of an allowlist entry.
+    pub(crate) fn parse_pattern(text: &str) -> Result<Self, UrlError> {
+        Self::parse_with(text, true)
+    }
+
+    fn parse_with(text: &str, wildcards: bool) -> Result<Self, UrlError> {
+        let text = text.trim_matches(' ');
+        check_text(text)?;
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError::NotAbsolute)?;
+        let https = if scheme.eq_ignore_ascii_case("https") {
+            true
+        } else if scheme.eq_ignore_ascii_case("http") {
+            false
+        } else {
+            return Err(UrlError::NotAbsolute);
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(end);
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let mut path_and_query = String::with_capacity(target.len() + 1);
+        path::append(&mut path_and_query, path.strip_prefix('/').unwrap_or(path))?;
+        Self {
+            origin: Arc::new(Origin::parse(https, authority, wildcards)?),
+            path_len: path_and_query.len(),
+            path_and_query,
+        }
+        .with_query(query)
+    }
+
+    /// The target that `raw_path` names below `base`. The result's path is the base's path or
+    /// continues it by whole segments; a path that climbs out is refused. Never takes scheme, host
+    /// or port from the caller.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and [`UrlError::OutsideBase`].
+    pub fn join(base: &Self, raw_path: &str, raw_query: Option<&str>) -> Result<Self, UrlError> {
+        check_text(raw_path)?;
+        let base_path = base.path();
+        let room = raw_path.len() + raw_query.map_or(0, str::len) + base_path.len() + 2;
+        let mut path_and_query = String::with_capacity(room);
+        path_and_query.push_str(base_path.trim_end_matches('/'));
+        let below = path_and_query.len();
+        if raw_path.is_empty() {
+            path_and_query.push_str(&base_path[below..]);
+        } else {
+            let path = raw_path.strip_prefix('/').unwrap_or(raw_path);
+            path::append(&mut path_and_query, path).map_err(|error| match error {
+                UrlError::AboveRoot => UrlError::OutsideBase,
+                other => other,
+            })?;
+        }
+        if let Some(query) = raw_query {
+            check_text(query)?;
+        }
+        Self {
+            origin: Arc::clone(&base.origin),
+            path_len: path_and_query.len(),
+            path_and_query,
+        }
+        .with_query(raw_query)
+    }
+
+    fn with_query(mut self, raw: Option<&str>) -> Result<Self, UrlError> {
+        if let Some(raw) = raw.filter(|raw| !raw.is_empty()) {
+            self.path_and_query.push('?');
+            query::append(&mut self.path_and_query, raw)?;
+        }
+        if self.path_and_query.len() > MAX_URL {
+            return Err(UrlError::TooLong);
+        }
+        Ok(self)
+    }
+
+    /// Sets query parameters: each name given replaces every parameter of that name in the URL
+    /// (names compared decoded), at the place of the first one.
+    ///
+    /// # Errors
+    /// [`UrlError::Control`] for a NUL, [`UrlError::TooLong`].
+    pub fn merge<'a>(
+        &mut self,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), UrlError> {
+        let merged = query::merge(self.query().unwrap_or_default(), parameters)?;
+        self.path_and_query.truncate(self.path_len);
+        if !merged.is_empty() {
+            self.path_and_query.push('?');
+            self.path_and_query.push_str(&merged);
+        }
+        if self.path_and_query.len() > MAX_URL {
+            return Err(UrlError::TooLong);
+        }
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.origin.https
+    }
+
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        self.origin.scheme()
+    }
+
+    /// The name or address, without an IPv6 address's brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.origin.host
+    }
+
+    /// The host, if it is an address.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.origin.ip
+    }
+
+    /// The effective port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.origin.port
+    }
+
+    /// As in a `Host` header: `host` or `host:port` if the port is not the scheme's own.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.origin.authority
+    }
+
+    /// `scheme://authority`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority())
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path_and_query[..self.path_len]
+    }
+
+    /// Without the `?`; `None` if there is none.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.path_and_query.get(self.path_len + 1..)
+    }
+
+    /// What follows the authority, as it goes into the request line.
+    #[must_use]
+    pub fn path_and_query(&self) -> &str {
+        &self.path_and_query
+    }
+
+    /// Names and values, decoded (`+` reads as a space), in order.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        query::pairs(self.query().unwrap_or_default())
+    }
+
+    #[must_use]
+    pub fn same_origin(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&*self.origin, &*other.origin);
+        ours.https == theirs.https && ours.port == theirs.port && ours.host == theirs.host
+    }
+
+    /// Whether `self` is `base` or lies below it: same origin, path continued by whole segments.
+    #[must_use]
+    pub fn is_below(&self, base: &Self) -> bool {
+        self.same_origin(base) && path::is_below(self.path(), base.path())
+    }
+}
+
+impl fmt::Display for CanonicalUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = &self.origin;
+        write!(f, "{}://{}", origin.scheme(), origin.authority)?;
+        f.write_str(&self.path_and_query)
+    }
+}
+
+// === impl Origin ===
+
+impl Origin {
+    const fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+
+    fn parse(https: bool, authority: &str, wildcards: bool) -> Result<Self, UrlError> {
+        if authority.contains('@') {
+            return Err(UrlError::UserInfo);
+        }
+        let host_end = authority.rfind(']').map_or(0, |at| at + 1);
+        let (host, port) = match authority[host_end..].rfind(':') {
+            Some(at) => authority.split_at(host_end + at),
+            None => (authority, ""),
+        };
+        let default = if https { 443 } else { 80 };
+        let port = match port.strip_prefix(':') {
+            None => default,
+            Some(digits) => parse_port(digits)?,
+        };
+        let (host, ip) = parse_host(host, wildcards)?;
+        let mut authority = match ip {
+            Some(IpAddr::V6(_)) => format!("[{host}]"),
+            _ => host.clone(),
+        };
+        if port != default {
+            authority.push(':');
+            authority.push_str(&port.to_string());
+        }
+        Ok(Self {
+            https,
+            host,
+            authority,
+            port,
+            ip,
+        })
+    }
+}
+
+/// What may stand nowhere in a URL.
+fn check_text(text: &str) -> Result<(), UrlError> {
+    if text.len() > MAX_URL {
+        return Err(UrlError::TooLong);
+    }
+    for byte in text.bytes() {
+        match byte {
+            b'\\' => return Err(UrlError::Backslash),
+            b'#' => return Err(UrlError::Fragment),
+            0..=0x1f | 0x7f => return Err(UrlError::Control),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn parse_port(digits: &str) -> Result<u16, UrlError> {
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(UrlError::Port);
+    }
+    match digits.parse() {
+        Ok(port) if port != 0 => Ok(port),
+        _ => Err(UrlError::Port),
+    }
+}
+
+/// Lower-case, IDNA-mapped, every spelling of an IPv4 address folded to the dotted quad.
+fn parse_host(text: &str, wildcards: bool) -> Result<(String, Option<IpAddr>), UrlError> {
+    if text.contains('%') {
+        return Err(UrlError::Host);
+    }
+    let host = match ::url::Host::parse(text).map_err(|_| UrlError::Host)? {
+        ::url::Host::Ipv4(ip) => return Ok((ip.to_string(), Some(ip.into()))),
+        ::url::Host::Ipv6(ip) => return Ok((ip.to_string(), Some(ip.into()))),
+        ::url::Host::Domain(host) => host,
+    };
+    let fits = |b: u8| {
+        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_') || (wildcards && b == b'*')
+    };
+    let labels_fit = host
+        .split('.')
+        .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(fits));
+    // A name with a trailing dot has an empty last label: it is another spelling of the same host.
+    if host.len() > 253 || !labels_fit {
+        return Err(UrlError::Host);
+    }
+    Ok((host, None))
+}
+
+/// Longest URL, and longest path with query, in bytes.
+pub const MAX_URL: usize = 8192;

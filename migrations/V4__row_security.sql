@@ -9,8 +9,7 @@ declare
 begin
     foreach t in array array['t_workspaces', 't_workspace_members', 't_workspace_keys', 't_agents',
                              't_agent_bootstrap_secrets', 't_agent_usage', 't_connections',
-                             't_connection_credentials', 't_policies', 't_audit_heads',
-                             'l_audit_events'] loop
+                             't_connection_credentials', 't_policies', 't_audit_heads'] loop
         key := case t when 't_workspaces' then 'id' else 'workspace_id' end;
         execute format('alter table ah5.%I enable row level security', t);
         execute format('alter table ah5.%I force row level security', t);
@@ -24,7 +23,12 @@ begin
         execute format('create policy data_plane_reads on ah5.%I for select to ah5_data using (true)', t);
     end loop;
 end $$;
-create policy data_plane_appends on ah5.l_audit_events for insert to ah5_data with check (true);
+
+-- Data planes append by COPY, which row security forbids, so the log itself has none: the control
+-- plane may append to it but reads it through this view only.
+create view ah5.v_audit_events with (security_barrier) as
+    select * from ah5.l_audit_events
+    where workspace_id = nullif(current_setting('ah5.workspace', true), '')::uuid;
 
 create function ah5.member_workspaces(member uuid)
 returns table (workspace_id uuid, role text, owned boolean)

@@ -126,11 +126,7 @@ impl Allowlist {
 // === impl Entry ===
 
 impl Entry {
-    fn compile(
-        stored: &Value,
-        at: &str,
-        plain_http: PlainHttp<'_>,
-    ) -> Result<Self, CompileError> {
+    fn compile(stored: &Value, at: &str, plain_http: PlainHttp<'_>) -> Result<Self, CompileError> {
         let object = stored
             .as_object()
             .ok_or_else(|| CompileError::new(at, "must be object"))?;
@@ -140,7 +136,10 @@ impl Entry {
         }
         let base = base_url(object, at, plain_http)?;
         let mut methods = Vec::new();
-        for (i, text) in strings(object, at, "methods", NO_METHOD)?.into_iter().enumerate() {
+        for (i, text) in strings(object, at, "methods", NO_METHOD)?
+            .into_iter()
+            .enumerate()
+        {
             let method = Method::from_name(text).ok_or_else(|| {
                 let path = format!("{at}/methods/{i}");
                 CompileError::new(path, "must be equal to one of the allowed values")
@@ -207,12 +206,18 @@ fn base_url(
     let invalid = |_| CompileError::new(&path, format!("Invalid base URL: {text}"));
     let url = CanonicalUrl::parse_pattern(text).map_err(invalid)?;
     if !url.is_https() && !plain_http(url.host(), url.port()) {
-        return Err(CompileError::new(&path, format!("Base URL must use HTTPS: {text}")));
+        return Err(CompileError::new(
+            &path,
+            format!("Base URL must use HTTPS: {text}"),
+        ));
     }
     let labels: Vec<&str> = url.host().split('.').collect();
     let wide = labels.iter().rev().take(2).any(|label| label.contains('*'));
     if url.query().is_some() || wide || labels.iter().any(|l| l.matches('*').count() > 1) {
-        return Err(CompileError::new(&path, format!("Invalid base URL: {text}")));
+        return Err(CompileError::new(
+            &path,
+            format!("Invalid base URL: {text}"),
+        ));
     }
     Ok(url)
 }
@@ -256,8 +261,7 @@ fn label_matches(pattern: &str, label: &str) -> bool {
     }
 }
 
-pub const NO_ENTRIES: &str =
-    "No allowlist rules configured — all requests are denied by default";
+pub const NO_ENTRIES: &str = "No allowlist rules configured — all requests are denied by default";
 const NO_METHOD: &str = "Each allowlist entry requires at least one HTTP method";
 const NO_PATTERN: &str = "Each allowlist entry requires at least one path pattern";
 const MEMBERS: [&str; 3] = ["baseUrl", "methods", "pathPatterns"];

@@ -66,7 +66,10 @@ impl CompiledPolicy {
         check_rules(source.rules)?;
         check_windows(source.time_windows)?;
         if source.provider_constraints.is_some_and(|c| !c.is_null()) {
-            return Err(CompileError::unenforced("providerConstraints", "provider constraints"));
+            return Err(CompileError::unenforced(
+                "providerConstraints",
+                "provider constraints",
+            ));
         }
         Ok(Self {
             allowlist: Allowlist::compile(source.allowlists, source.plain_http)?,

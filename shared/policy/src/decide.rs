@@ -134,7 +134,10 @@ pub fn decide_all<'a>(
             continue;
         };
         limits = limits.tighten(policy.limits);
-        if strictest.as_ref().is_none_or(|(_, s)| decision.strictness() > s.strictness()) {
+        if strictest
+            .as_ref()
+            .is_none_or(|(_, s)| decision.strictness() > s.strictness())
+        {
             strictest = Some((i, decision));
         }
     }
@@ -170,7 +173,10 @@ fn keep_nearest(
     facts: &Facts<'_>,
 ) {
     let miss = policy.allowlist.explain(facts);
-    if nearest.as_ref().is_none_or(|(_, n)| miss.nearness > n.nearness) {
+    if nearest
+        .as_ref()
+        .is_none_or(|(_, n)| miss.nearness > n.nearness)
+    {
         *nearest = Some((at, miss));
     }
 }
@@ -220,8 +226,7 @@ impl fmt::Display for Rule {
 
 const NO_POLICY: &str = "No policy allows Model B for this connection";
 const CUSTOM_HINT: &str = "The policy's default mode is custom: only what a rule allows passes.";
-const READ_ONLY_HINT: &str =
-    "A policy with default mode read_write, or a step-up mode that asks a person, lets writes pass.";
+const READ_ONLY_HINT: &str = "A policy with default mode read_write, or a step-up mode that asks a person, lets writes pass.";
 
 #[cfg(test)]
 mod tests;

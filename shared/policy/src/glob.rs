@@ -65,7 +65,11 @@ impl Glob {
         };
         if !body.contains('*') {
             let literal = canonical_literal(body)?.into_boxed_str();
-            let form = if subtree { Form::Subtree(literal) } else { Form::Exact(literal) };
+            let form = if subtree {
+                Form::Subtree(literal)
+            } else {
+                Form::Exact(literal)
+            };
             return Ok(Self { form });
         }
         let mut tokens = tokens(body)?;
@@ -115,7 +119,11 @@ fn tokens(body: &str) -> Result<Vec<Token>, GlobError> {
         tokens.extend(canonical_literal(&rest[..at])?.bytes().map(Token::Byte));
         let after = rest[at..].trim_start_matches('*');
         let stars = rest.len() - at - after.len();
-        tokens.push(if stars == 1 { Token::Segment } else { Token::Any });
+        tokens.push(if stars == 1 {
+            Token::Segment
+        } else {
+            Token::Any
+        });
         rest = after;
     }
     tokens.extend(canonical_literal(rest)?.bytes().map(Token::Byte));
@@ -124,7 +132,10 @@ fn tokens(body: &str) -> Result<Vec<Token>, GlobError> {
 
 /// Whether `tokens` match all of `path`. `steps` counts the work, for the test that bounds it.
 fn run(tokens: &[Token], path: &[u8], steps: &mut usize) -> bool {
-    let literal = tokens.iter().zip(path).take_while(|(t, _)| matches!(t, Token::Byte(_)));
+    let literal = tokens
+        .iter()
+        .zip(path)
+        .take_while(|(t, _)| matches!(t, Token::Byte(_)));
     let mut skip = 0;
     for (token, byte) in literal {
         if *token != Token::Byte(*byte) {
@@ -247,7 +258,9 @@ mod tests {
 
     #[test]
     fn refuses_patterns_that_can_never_match() {
-        for bad in ["", "v1/*", "/a//b", "/../x", "/a/./*", "/a%2fb", "/a%", "/a?x=*", "/a%00*"] {
+        for bad in [
+            "", "v1/*", "/a//b", "/../x", "/a/./*", "/a%2fb", "/a%", "/a?x=*", "/a%00*",
+        ] {
             assert!(Glob::compile(bad).is_err(), "{bad}");
         }
         assert_eq!(
@@ -266,7 +279,11 @@ mod tests {
 
     #[test]
     fn hostile_patterns_cost_no_more_than_length_times_length() {
-        for pattern in ["/**a**a**a**a**a**a**b", "/*a*a*a*a*a*a*a*b", "/**aaaaaaaaaaaaaaaaaaa*b"] {
+        for pattern in [
+            "/**a**a**a**a**a**a**b",
+            "/*a*a*a*a*a*a*a*b",
+            "/**aaaaaaaaaaaaaaaaaaa*b",
+        ] {
             let tokens = tokens(pattern).unwrap();
             let path = format!("/{}", "a".repeat(4000));
             let mut steps = 0;

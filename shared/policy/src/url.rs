@@ -336,9 +336,8 @@ fn parse_host(text: &str, wildcards: bool) -> Result<(String, Option<IpAddr>), U
         ::url::Host::Ipv6(ip) => return Ok((ip.to_string(), Some(ip.into()))),
         ::url::Host::Domain(host) => host,
     };
-    let fits = |b: u8| {
-        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_') || (wildcards && b == b'*')
-    };
+    let fits =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_') || (wildcards && b == b'*');
     let labels_fit = host
         .split('.')
         .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(fits));

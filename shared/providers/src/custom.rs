@@ -78,7 +78,7 @@ fn check_auth(auth: &Auth) -> Result<(), Fault> {
             "is a header that may not carry a credential",
         )),
         Auth::Header { .. } => Ok(()),
-        Auth::Query { .. } if name.is_empty() || !name.bytes().all(|b| is_unreserved(b)) => {
+        Auth::Query { .. } if name.is_empty() || !name.bytes().all(is_unreserved) => {
             Err(fault("auth/name", "must be letters, digits and -._~"))
         }
         Auth::Query { .. } => Ok(()),

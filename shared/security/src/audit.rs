@@ -206,6 +206,9 @@ mod tests {
     fn the_encoding_is_as_it_always_was() {
         let hash = digest(&event(), spool(), 1, &[0; 32]);
         let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(hex, "3d9df7b78de30d2b91f41ac99c4ec8ff17bfc93e004a8a5f6a4ce6bd88c4811d");
+        assert_eq!(
+            hex,
+            "3d9df7b78de30d2b91f41ac99c4ec8ff17bfc93e004a8a5f6a4ce6bd88c4811d"
+        );
     }
 }

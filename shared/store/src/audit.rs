@@ -135,7 +135,7 @@ pub async fn ensure_partitions(client: &impl GenericClient) -> Result<(), StoreE
 const LIST: &str = "
     select audit_id, ts, actor_kind, actor_id, agent_id, connection_id, policy_id, rule, action,
            decision, method, host, upstream_status, bytes_out, details, spool_id
-    from ah5.l_audit_events
+    from ah5.v_audit_events
     where workspace_id = $1
       and ($2::uuid is null or agent_id = $2)
       and ($3::uuid is null or connection_id = $3)
@@ -143,9 +143,9 @@ const LIST: &str = "
       and ($5::timestamptz is null or ts >= $5)
       and ($6::timestamptz is null or ts <= $6)
       and ($7::uuid is null
-           or not exists (select 1 from ah5.l_audit_events
+           or not exists (select 1 from ah5.v_audit_events
                           where audit_id = $7 and workspace_id = $1)
-           or (ts, audit_id) < (select ts, audit_id from ah5.l_audit_events
+           or (ts, audit_id) < (select ts, audit_id from ah5.v_audit_events
                                 where audit_id = $7 and workspace_id = $1))
     order by ts desc, audit_id desc limit $8";
 

@@ -71,18 +71,44 @@ fn what_is_not_enforced_does_not_compile() {
 
 #[test]
 fn an_error_names_its_field() {
-    let entry = |base: &str, methods: Value, patterns: Value| {
-        json!([{"baseUrl": base, "methods": methods, "pathPatterns": patterns}])
-    };
+    let entry = |base: &str, methods: Value, patterns: Value| json!([{"baseUrl": base, "methods": methods, "pathPatterns": patterns}]);
     let ok = "https://api.example.com";
     for (allowlists, path, why) in [
-        (entry(ok, json!([]), json!(["/a"])), "methods", "Each allowlist entry requires at least one HTTP method"),
-        (entry(ok, json!(["GET"]), json!([])), "pathPatterns", "Each allowlist entry requires at least one path pattern"),
-        (entry(ok, json!(["GET"]), json!(["/a", ""])), "pathPatterns/1", "Path patterns must be non-empty strings"),
-        (entry(ok, json!(["HEAD"]), json!(["/a"])), "methods/0", ONE_OF),
-        (entry("http://api.example.com", json!(["GET"]), json!(["/a"])), "baseUrl", "Base URL must use HTTPS: http://api.example.com"),
-        (entry("https://*.com", json!(["GET"]), json!(["/a"])), "baseUrl", "Invalid base URL: https://*.com"),
-        (entry("https://u@h.example", json!(["GET"]), json!(["/a"])), "baseUrl", "Invalid base URL: https://u@h.example"),
+        (
+            entry(ok, json!([]), json!(["/a"])),
+            "methods",
+            "Each allowlist entry requires at least one HTTP method",
+        ),
+        (
+            entry(ok, json!(["GET"]), json!([])),
+            "pathPatterns",
+            "Each allowlist entry requires at least one path pattern",
+        ),
+        (
+            entry(ok, json!(["GET"]), json!(["/a", ""])),
+            "pathPatterns/1",
+            "Path patterns must be non-empty strings",
+        ),
+        (
+            entry(ok, json!(["HEAD"]), json!(["/a"])),
+            "methods/0",
+            ONE_OF,
+        ),
+        (
+            entry("http://api.example.com", json!(["GET"]), json!(["/a"])),
+            "baseUrl",
+            "Base URL must use HTTPS: http://api.example.com",
+        ),
+        (
+            entry("https://*.com", json!(["GET"]), json!(["/a"])),
+            "baseUrl",
+            "Invalid base URL: https://*.com",
+        ),
+        (
+            entry("https://u@h.example", json!(["GET"]), json!(["/a"])),
+            "baseUrl",
+            "Invalid base URL: https://u@h.example",
+        ),
     ] {
         let (at, text) = error(|c| c.allowlists = allowlists);
         assert_eq!((at, text.as_str()), (format!("allowlists/0/{path}"), why));

@@ -67,15 +67,22 @@ fn hints_name_the_closest_miss() {
          Allowed methods for this path: GET, PUT."
     );
     assert_eq!(
-        denied(&policy, Method::Get, "https://api.example.com/x").1.unwrap(),
+        denied(&policy, Method::Get, "https://api.example.com/x")
+            .1
+            .unwrap(),
         "The host and method matched, but path /x is not in the allowed paths. \
          Allowed patterns: /v1/a, /b."
     );
     assert_eq!(
-        denied(&policy, Method::Get, "https://evil.example/x").1.unwrap(),
+        denied(&policy, Method::Get, "https://evil.example/x")
+            .1
+            .unwrap(),
         "No allowlist rules for host evil.example. Allowed hosts: api.example.com."
     );
-    assert_eq!(denied(&policy, Method::Post, "https://api.example.com/x").1, None);
+    assert_eq!(
+        denied(&policy, Method::Post, "https://api.example.com/x").1,
+        None
+    );
 }
 
 #[test]

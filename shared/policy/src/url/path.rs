@@ -129,16 +129,17 @@ fn check_bytes(segment: &[u8]) -> Result<(), UrlError> {
             b'/' | b'\\' => return Err(UrlError::EncodedSlash),
             0..=0x1f | 0x7f => return Err(UrlError::Control),
             // An escape that survived decoding: a second decoder would see something else.
-            b'%' => match escape(&segment[i..]) {
-                Some(b'.' | b'/' | b'\\' | b'%' | 0..=0x1f | 0x7f) => {
-                    return Err(UrlError::DoubleEncoding);
-                }
-                _ => {}
-            },
+            b'%' if escape(&segment[i..]).is_some_and(is_structural) => {
+                return Err(UrlError::DoubleEncoding);
+            }
             _ => {}
         }
     }
     Ok(())
+}
+
+const fn is_structural(byte: u8) -> bool {
+    matches!(byte, b'.' | b'/' | b'\\' | b'%' | 0..=0x1f | 0x7f)
 }
 
 fn encode(out: &mut String, byte: u8) {

@@ -104,5 +104,8 @@ fn refuses_every_altered_or_cut_envelope_and_version_1() {
 fn the_associated_data_is_as_it_always_was() {
     let digest = crate::hash::sha256(&context().encode());
     let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(hex, "9b4b2a889e36a9b5479cc578053805a77140dfe89a4e2dfb26e45e183ee4ef06");
+    assert_eq!(
+        hex,
+        "9b4b2a889e36a9b5479cc578053805a77140dfe89a4e2dfb26e45e183ee4ef06"
+    );
 }

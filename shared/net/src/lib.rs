@@ -1,0 +1,16 @@
+//! The only way out: every outbound HTTP connection of both planes is opened here.
+//!
+//! A name is resolved, every address it has is judged, and the connection goes to one of the very
+//! addresses that were judged. Proxy settings of the environment are never read.
+
+pub mod body;
+pub mod cdn_loop;
+pub mod client;
+mod connect;
+pub mod guard;
+mod io;
+pub mod resolve;
+mod tls;
+
+pub use body::Body;
+pub use client::{Config, PoolKey, ResponseBody, SendError, Timeouts, Upstreams};

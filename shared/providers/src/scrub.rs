@@ -1,0 +1,134 @@
+//! Keeps the injected credential from travelling back: a provider may echo it, by design or by
+//! mistake. Works on a stream cut anywhere, and holds back only what may be the start of a match.
+//!
+//! It knows a closed list of spellings (raw, base64, hex, percent, JSON escapes). A provider that
+//! encodes a secret in any other way is not caught.
+
+use ah5_contracts::connection::Auth;
+use ah5_security::secret::SecretText;
+use bytes::{Bytes, BytesMut};
+use memchr::memmem;
+use zeroize::Zeroizing;
+
+mod spellings;
+
+/// One answer's scrubber. Lives as long as the unsealed credential.
+pub struct Scrubber {
+    /// The end of what came so far, as far as it may be the start of a match.
+    held: Zeroizing<Vec<u8>>,
+    hits: u64,
+    longest: usize,
+    needles: Vec<Zeroizing<Vec<u8>>>,
+    /// Short secrets are not replaced: what looks like one may be anything, so the answer is
+    /// refused instead.
+    refuse: bool,
+}
+
+/// The answer holds the credential and must not go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the provider's answer holds the credential")]
+pub struct Echoed;
+
+// === impl Scrubber ===
+
+impl Scrubber {
+    #[must_use]
+    pub fn new(auth: &Auth, secret: &SecretText) -> Self {
+        let needles = spellings::all(auth, secret.expose());
+        Self {
+            held: Zeroizing::default(),
+            hits: 0,
+            longest: needles.iter().map(|n| n.len()).max().unwrap_or(0),
+            needles,
+            refuse: secret.expose().len() < REPLACEABLE,
+        }
+    }
+
+    /// The next piece of the body, less what is held back; `end` with the last (possibly empty)
+    /// one. A piece without a trace of the credential is passed on without a copy.
+    ///
+    /// # Errors
+    /// [`Echoed`] for a credential too short to replace.
+    pub fn push(&mut self, piece: Bytes, end: bool) -> Result<Bytes, Echoed> {
+        if self.held.is_empty() && !self.is_suspect(&piece) {
+            return Ok(piece);
+        }
+        let mut buffer = std::mem::take(&mut self.held);
+        buffer.extend_from_slice(&piece);
+        let mut out = BytesMut::with_capacity(buffer.len() + REPLACEMENT.len());
+        let mut from = 0;
+        let stop = loop {
+            let rest = &buffer[from..];
+            let open = rest.len() - if end { 0 } else { self.open_end(rest) };
+            match self.find(rest) {
+                Some(_) if self.refuse => return Err(Echoed),
+                // Where a longer spelling may be under way, how it ends decides.
+                Some((at, length)) if at < open => {
+                    out.extend_from_slice(&rest[..at]);
+                    out.extend_from_slice(REPLACEMENT);
+                    from += at + length;
+                    self.hits += 1;
+                }
+                _ => break from + open,
+            }
+        };
+        out.extend_from_slice(&buffer[from..stop]);
+        self.held.extend_from_slice(&buffer[stop..]);
+        Ok(out.freeze())
+    }
+
+    /// A header value or another short text, whole.
+    #[must_use]
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        self.find(text).is_some()
+    }
+
+    /// How often the credential was found so far.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.hits
+    }
+
+    fn is_suspect(&self, piece: &[u8]) -> bool {
+        self.find(piece).is_some() || self.open_end(piece) > 0
+    }
+
+    /// The first match; of several at one place the longest, so that no tail of a spelling stays.
+    fn find(&self, text: &[u8]) -> Option<(usize, usize)> {
+        let mut first: Option<(usize, usize)> = None;
+        for needle in &self.needles {
+            let upto = first.map_or(text.len(), |(at, _)| (at + needle.len()).min(text.len()));
+            if let Some(at) = memmem::find(&text[..upto], needle) {
+                let better = |(best, length): (usize, usize)| {
+                    at < best || (at == best && needle.len() > length)
+                };
+                if first.is_none_or(better) {
+                    first = Some((at, needle.len()));
+                }
+            }
+        }
+        first
+    }
+
+    /// How many bytes at the end of `text` may be the start of a match.
+    fn open_end(&self, text: &[u8]) -> usize {
+        let longest = self.longest.saturating_sub(1).min(text.len());
+        (1..=longest)
+            .rev()
+            .find(|&length| {
+                let tail = &text[text.len() - length..];
+                self.needles
+                    .iter()
+                    .any(|n| n.len() > length && n.starts_with(tail))
+            })
+            .unwrap_or(0)
+    }
+}
+
+/// Secrets of fewer bytes are too short to replace.
+pub const REPLACEABLE: usize = 12;
+/// Legal inside a JSON string.
+pub const REPLACEMENT: &[u8] = b"[credential removed]";
+
+#[cfg(test)]
+mod tests;

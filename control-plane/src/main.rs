@@ -14,7 +14,7 @@ mod router;
 mod routes;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn keyring(path: &PathBuf) -> ExitCode {
+fn keyring(path: &Path) -> ExitCode {
     let made = if path.exists() {
         KeyRing::load(path).map(drop)
     } else {

@@ -96,6 +96,16 @@ impl Cluster {
             .map(drop)
     }
 
+    /// A whole database as text.
+    ///
+    /// # Errors
+    /// There is no such database.
+    pub fn dump(&self, name: &str) -> anyhow::Result<String> {
+        let socket = self.folder.path().to_string_lossy().into_owned();
+        let output = self.program("pg_dump", &["-h", &socket, "-U", "postgres", name])?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -171,7 +181,7 @@ fn binaries() -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let homebrew = ["/opt/homebrew/bin", "/usr/local/bin"].map(PathBuf::from);
     let found = debian.chain(std::env::split_paths(&path)).chain(homebrew);
-    let needed = ["createdb", "initdb", "pg_ctl", "postgres"];
+    let needed = ["createdb", "initdb", "pg_ctl", "pg_dump", "postgres"];
     let usable = found.filter(|folder| needed.iter().all(|name| folder.join(name).exists()));
     let newest = usable
         .filter_map(|folder| Some((version(&folder)?, folder)))

@@ -1,6 +1,7 @@
 //! Request bodies on their way to a provider. One concrete type, so that pooled connections can be
 //! shared by callers of every kind; the common kinds cost no allocation.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -34,6 +35,12 @@ impl Body {
     {
         use http_body_util::BodyExt as _;
         Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Body")
     }
 }
 

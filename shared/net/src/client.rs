@@ -21,14 +21,16 @@ use crate::body::Body;
 use crate::connect::Connector;
 use crate::guard::{Exemptions, Guard};
 use crate::resolve::{Lookup, ResolveOverrides, Resolver};
-use crate::tls::{Tls, TlsError};
+use crate::tls::Tls;
 
+mod error;
 mod live;
 mod pool;
 mod response;
 #[cfg(test)]
 mod tests;
 
+pub use error::{ConfigError, Failure, SendError};
 use live::Live;
 pub use pool::PoolLimits;
 use pool::{Key, Pool};
@@ -70,46 +72,6 @@ pub struct Timeouts {
 pub struct PoolKey {
     pub workspace: WorkspaceId,
     pub connection: ConnectionId,
-}
-
-/// A request got no answer.
-#[derive(Debug, thiserror::Error)]
-#[error("{failure}")]
-pub struct SendError {
-    pub failure: Failure,
-    /// Whether any byte of the request may have reached the socket.
-    pub sent: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// The text is for the caller.
-    #[error("{0}")]
-    Blocked(String),
-    #[error("could not connect to the provider")]
-    Connect,
-    #[error("the request's URI is not absolute")]
-    Invalid,
-    #[error("the provider closed the connection or broke the protocol")]
-    Reset,
-    /// The text is for the caller.
-    #[error("{0}")]
-    Resolve(String),
-    #[error("the provider took too long")]
-    Timeout,
-    #[error("TLS with the provider failed")]
-    Tls,
-    #[error("the provider's answer is too large")]
-    TooLarge,
-}
-
-/// What cannot be set up, for the operator.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    #[error("not an http(s) origin: {0}")]
-    Origin(String),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
 }
 
 struct Inner {
@@ -272,6 +234,12 @@ impl Upstreams {
     }
 }
 
+impl std::fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Upstreams")
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
@@ -279,25 +247,6 @@ impl Default for Timeouts {
             connect: Duration::from_secs(10),
             headers: Duration::from_secs(60),
             resolve: Duration::from_secs(5),
-        }
-    }
-}
-
-// === impl SendError ===
-
-impl SendError {
-    /// A short fixed word, for metrics and audit.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self.failure {
-            Failure::Blocked(_) => "blocked",
-            Failure::Connect => "connect",
-            Failure::Invalid => "invalid",
-            Failure::Reset => "reset",
-            Failure::Resolve(_) => "resolve",
-            Failure::Timeout => "timeout",
-            Failure::Tls => "tls",
-            Failure::TooLarge => "too_large",
         }
     }
 }

@@ -24,8 +24,11 @@ pub(crate) struct Resolver {
 pub(crate) enum Lookup {
     System,
     #[cfg(test)]
-    Scripted(Box<dyn Fn(&str) -> Vec<IpAddr> + Send + Sync>),
+    Scripted(Script),
 }
+
+#[cfg(test)]
+type Script = Box<dyn Fn(&str) -> Vec<IpAddr> + Send + Sync>;
 
 struct Recent {
     ips: Arc<[IpAddr]>,

@@ -59,9 +59,10 @@ impl Glob {
             return Err(GlobError::Start);
         }
         check_segments(pattern)?;
+        let pattern = two_stars_at_most(pattern);
         let (body, subtree) = match pattern.strip_suffix("/**") {
             Some(body) => (body, true),
-            None => (pattern, false),
+            None => (pattern.as_str(), false),
         };
         if !body.contains('*') {
             let literal = canonical_literal(body)?.into_boxed_str();
@@ -91,6 +92,16 @@ impl Glob {
             Form::General(tokens) => run(tokens, path.as_bytes(), &mut 0),
         }
     }
+}
+
+// More than two stars in a row mean what two mean, also at the end.
+fn two_stars_at_most(pattern: &str) -> String {
+    let mut stars = 0;
+    let keep = |c: &char| {
+        stars = if *c == '*' { stars + 1 } else { 0 };
+        stars <= 2
+    };
+    pattern.chars().filter(keep).collect()
 }
 
 fn check_segments(pattern: &str) -> Result<(), GlobError> {

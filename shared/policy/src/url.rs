@@ -7,11 +7,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+mod origin;
 mod path;
 mod query;
 #[cfg(test)]
 mod tests;
 
+use origin::Origin;
 pub(crate) use path::canonical_literal;
 
 /// An absolute http(s) URL in canonical form. Cloning shares the origin.
@@ -56,17 +58,6 @@ pub enum UrlError {
     TooLong,
     #[error("URL has user info")]
     UserInfo,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Origin {
-    https: bool,
-    /// Without brackets.
-    host: String,
-    /// As in a `Host` header: brackets, and the port unless it is the scheme's own.
-    authority: String,
-    port: u16,
-    ip: Option<IpAddr>,
 }
 
 // === impl CanonicalUrl ===
@@ -260,46 +251,6 @@ impl fmt::Display for CanonicalUrl {
     }
 }
 
-// === impl Origin ===
-
-impl Origin {
-    const fn scheme(&self) -> &'static str {
-        if self.https { "https" } else { "http" }
-    }
-
-    fn parse(https: bool, authority: &str, wildcards: bool) -> Result<Self, UrlError> {
-        if authority.contains('@') {
-            return Err(UrlError::UserInfo);
-        }
-        let host_end = authority.rfind(']').map_or(0, |at| at + 1);
-        let (host, port) = match authority[host_end..].rfind(':') {
-            Some(at) => authority.split_at(host_end + at),
-            None => (authority, ""),
-        };
-        let default = if https { 443 } else { 80 };
-        let port = match port.strip_prefix(':') {
-            None => default,
-            Some(digits) => parse_port(digits)?,
-        };
-        let (host, ip) = parse_host(host, wildcards)?;
-        let mut authority = match ip {
-            Some(IpAddr::V6(_)) => format!("[{host}]"),
-            _ => host.clone(),
-        };
-        if port != default {
-            authority.push(':');
-            authority.push_str(&port.to_string());
-        }
-        Ok(Self {
-            https,
-            host,
-            authority,
-            port,
-            ip,
-        })
-    }
-}
-
 /// What may stand nowhere in a URL.
 fn check_text(text: &str) -> Result<(), UrlError> {
     if text.len() > MAX_URL {
@@ -314,38 +265,6 @@ fn check_text(text: &str) -> Result<(), UrlError> {
         }
     }
     Ok(())
-}
-
-fn parse_port(digits: &str) -> Result<u16, UrlError> {
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(UrlError::Port);
-    }
-    match digits.parse() {
-        Ok(port) if port != 0 => Ok(port),
-        _ => Err(UrlError::Port),
-    }
-}
-
-/// Lower-case, IDNA-mapped, every spelling of an IPv4 address folded to the dotted quad.
-fn parse_host(text: &str, wildcards: bool) -> Result<(String, Option<IpAddr>), UrlError> {
-    if text.contains('%') {
-        return Err(UrlError::Host);
-    }
-    let host = match ::url::Host::parse(text).map_err(|_| UrlError::Host)? {
-        ::url::Host::Ipv4(ip) => return Ok((ip.to_string(), Some(ip.into()))),
-        ::url::Host::Ipv6(ip) => return Ok((ip.to_string(), Some(ip.into()))),
-        ::url::Host::Domain(host) => host,
-    };
-    let fits =
-        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_') || (wildcards && b == b'*');
-    let labels_fit = host
-        .split('.')
-        .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(fits));
-    // A name with a trailing dot has an empty last label: it is another spelling of the same host.
-    if host.len() > 253 || !labels_fit {
-        return Err(UrlError::Host);
-    }
-    Ok((host, None))
 }
 
 /// Longest URL, and longest path with query, in bytes.

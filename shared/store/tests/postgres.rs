@@ -1,5 +1,6 @@
 //! The store against a real PostgreSQL: migrations, rights, tenants, versions, the spool. One
 //! cluster for all; a database each.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 use std::sync::{LazyLock, Mutex};

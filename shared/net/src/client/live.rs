@@ -19,14 +19,18 @@ use crate::io::Stream;
 
 pub(super) struct Live {
     born: Instant,
-    /// `None` once it has ended.
-    connection: Option<Pin<Box<Connection<TokioIo<Stream>, Body>>>>,
+    driver: Driver,
     sender: SendRequest<Body>,
     /// One timer for the life of the connection: moving a deadline further away is cheap, making a
     /// timer for every request is not.
     timer: Pin<Box<Sleep>>,
     written: Arc<AtomicBool>,
 }
+
+/// The connection's two directions; `None` once it has ended.
+struct Driver(Option<Pin<Box<Http>>>);
+
+type Http = Connection<TokioIo<Stream>, Body>;
 
 pub(super) struct Failed {
     pub(super) error: SendError,
@@ -47,7 +51,7 @@ impl Live {
             .map_err(|_| Failure::Reset)?;
         Ok(Self {
             born: Instant::now(),
-            connection: Some(Box::pin(connection)),
+            driver: Driver(Some(Box::pin(connection))),
             sender,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             written,
@@ -61,7 +65,7 @@ impl Live {
     /// Whether the next request may be sent: the last answer is read to its end, its request was
     /// sent to its end, and neither side wants to close.
     pub(super) fn is_reusable(&self) -> bool {
-        self.connection.is_some() && self.sender.is_ready()
+        self.driver.0.is_some() && self.sender.is_ready()
     }
 
     pub(super) async fn exchange(
@@ -72,10 +76,10 @@ impl Live {
         self.written.store(false, Ordering::Relaxed);
         self.arm(limit);
         let mut answer = pin!(self.sender.try_send_request(request));
-        let connection = &mut self.connection;
+        let driver = &mut self.driver;
         let timer = &mut self.timer;
         let outcome = poll_fn(|cx| {
-            drive(connection, cx);
+            driver.poll(cx);
             if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Some(outcome));
             }
@@ -104,7 +108,7 @@ impl Live {
 
     /// Moves bytes both ways, as far as they go without waiting.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.connection, cx);
+        self.driver.poll(cx);
     }
 
     pub(super) fn arm(&mut self, limit: Duration) {
@@ -116,17 +120,18 @@ impl Live {
     }
 }
 
-fn drive(
-    connection: &mut Option<Pin<Box<Connection<TokioIo<Stream>, Body>>>>,
-    cx: &mut Context<'_>,
-) {
-    if let Some(open) = connection
-        && let Poll::Ready(ended) = open.as_mut().poll(cx)
-    {
-        if let Err(error) = ended {
-            tracing::debug!(%error, "upstream connection ended");
+// === impl Driver ===
+
+impl Driver {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(open) = &mut self.0
+            && let Poll::Ready(ended) = open.as_mut().poll(cx)
+        {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "upstream connection ended");
+            }
+            self.0 = None;
         }
-        *connection = None;
     }
 }
 

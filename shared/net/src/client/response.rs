@@ -1,6 +1,7 @@
 //! The answer's body: reading it drives the connection, finishing it returns the connection to the
 //! pool, dropping it early closes the connection.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -96,6 +97,12 @@ impl ResponseBody {
         }
         self.armed = true;
         source.live.poll_timer(cx)
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseBody")
     }
 }
 

@@ -1,0 +1,145 @@
+//! What this replica knows: every workspace in compiled form, and how old that knowledge is. Calls
+//! read it without a lock; [`keeper`] alone publishes.
+
+mod compile;
+pub mod keeper;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ah5_contracts::connection::{Auth, ConnectionStatus};
+use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, SessionId, UserId, WorkspaceId};
+use ah5_contracts::role::Role;
+use ah5_policy::{CanonicalUrl, CompiledPolicy};
+use ah5_security::token::VerificationKey;
+use ah5_security::vault::DataKey;
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+
+/// How long a policy that no longer compiles is served by its last good version.
+pub const LAST_GOOD: Duration = Duration::from_secs(300);
+
+/// The published snapshot and its age. Cheap to share.
+pub struct Published {
+    current: ArcSwap<Snapshot>,
+    start: Instant,
+    /// Milliseconds from `start` to the sending of the last poll whose findings are all published;
+    /// `u64::MAX` before the first.
+    confirmed: AtomicU64,
+}
+
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    workspaces: imbl::HashMap<WorkspaceId, Arc<Workspace>>,
+    globals: Arc<Globals>,
+}
+
+/// What belongs to no workspace.
+#[derive(Default)]
+pub struct Globals {
+    pub keys: HashMap<String, VerificationKey>,
+    pub revoked_sessions: HashSet<SessionId>,
+    pub disabled_users: HashSet<UserId>,
+    version: i64,
+}
+
+pub struct Workspace {
+    /// `None` if the ring doesn't open it: then nothing of this workspace can be unsealed.
+    pub key: Option<DataKey>,
+    pub agents: HashMap<AgentId, Agent>,
+    pub connections: HashMap<ConnectionId, Connection>,
+    pub policies: HashMap<(AgentId, ConnectionId), Vec<Policy>>,
+    pub members: HashMap<UserId, Role>,
+    version: i64,
+}
+
+pub struct Agent {
+    pub active: bool,
+    /// A token is good only while it names this number.
+    pub epoch: i64,
+}
+
+pub struct Connection {
+    pub service: String,
+    pub status: ConnectionStatus,
+    pub base: CanonicalUrl,
+    pub auth: Auth,
+    pub credential: Option<Credential>,
+}
+
+pub struct Credential {
+    pub version: i64,
+    pub sealed: Vec<u8>,
+}
+
+pub struct Policy {
+    pub id: PolicyId,
+    pub version: i64,
+    compiled: Compiled,
+}
+
+#[derive(Clone)]
+enum Compiled {
+    Good(Arc<CompiledPolicy>),
+    /// The version before it, and when this one was first seen.
+    Broken {
+        last_good: Option<Arc<CompiledPolicy>>,
+        since: Instant,
+    },
+}
+
+// === impl Published ===
+
+impl Published {
+    fn new() -> Self {
+        Self {
+            current: ArcSwap::from_pointee(Snapshot::default()),
+            start: Instant::now(),
+            confirmed: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// The workspace as of now. Take it once a call; never hold the snapshot itself.
+    #[must_use]
+    pub fn workspace(&self, id: WorkspaceId) -> Option<Arc<Workspace>> {
+        self.current.load().workspaces.get(&id).cloned()
+    }
+
+    #[must_use]
+    pub fn globals(&self) -> Arc<Globals> {
+        self.current.load().globals.clone()
+    }
+
+    /// How old this replica's knowledge is at most; `None` before it knows anything.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        let confirmed = self.confirmed.load(Ordering::Acquire);
+        let since = Duration::from_millis(confirmed);
+        (confirmed != u64::MAX).then(|| self.start.elapsed().saturating_sub(since))
+    }
+
+    fn confirm(&self, sent: Instant) {
+        let since = sent.saturating_duration_since(self.start).as_millis();
+        self.confirmed.store(
+            u64::try_from(since).unwrap_or(u64::MAX - 1),
+            Ordering::Release,
+        );
+    }
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// The rules to judge by; `None` denies.
+    #[must_use]
+    pub fn in_force(&self, now: Instant) -> Option<&CompiledPolicy> {
+        match &self.compiled {
+            Compiled::Good(policy) => Some(policy),
+            Compiled::Broken { last_good, since } => last_good
+                .as_deref()
+                .filter(|_| now.saturating_duration_since(*since) < LAST_GOOD),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! From rows to the compiled form. What doesn't compile denies; it never stands for "no condition".
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ah5_contracts::connection::{Auth, ConnectionStatus};
+use ah5_policy::compile::PlainHttp;
+use ah5_policy::{CanonicalUrl, CompiledPolicy, PolicySource};
+use ah5_security::ring::{KeyRing, PublicKeyRow};
+use ah5_security::token::{KeyKind, VerificationKey};
+use ah5_store::snapshot::{ConnectionRow, GlobalRows, KeyRow, PolicyRow, WorkspaceRows};
+use tokio::time::Instant;
+
+use super::{Agent, Compiled, Connection, Credential, Globals, Policy, Workspace};
+
+/// `before` is what is published now: policies that have not changed are taken from it.
+pub(super) fn workspace(
+    rows: WorkspaceRows,
+    before: Option<&Workspace>,
+    ring: &KeyRing,
+    plain_http: PlainHttp<'_>,
+) -> Workspace {
+    let id = rows.workspace;
+    let key = rows.data_key.and_then(|(ring_key, wrapped)| {
+        let key = ring.unwrap(id, &ring_key, &wrapped);
+        key.inspect_err(|_| tracing::error!(workspace = %id, "the data key does not open"))
+            .ok()
+    });
+    let agents = rows.agents.into_iter().map(|row| {
+        let active = row.status == "active";
+        (
+            row.id,
+            Agent {
+                active,
+                epoch: row.epoch,
+            },
+        )
+    });
+    let connections = rows.connections.into_iter().filter_map(|row| {
+        let id = row.id;
+        let compiled = connection(row);
+        if compiled.is_none() {
+            tracing::error!(connection = %id, "the connection's row is malformed; calls are refused");
+        }
+        Some((id, compiled?))
+    });
+    let (agents, connections): (HashMap<_, _>, HashMap<_, _>) =
+        (agents.collect(), connections.collect());
+    let mut policies: HashMap<_, Vec<Policy>> = HashMap::new();
+    for row in rows.policies {
+        let known = agents.contains_key(&row.agent) && connections.contains_key(&row.connection);
+        if !known || row.status != "active" {
+            continue;
+        }
+        let place = (row.agent, row.connection);
+        policies
+            .entry(place)
+            .or_default()
+            .push(policy(&row, before, plain_http));
+    }
+    let members = rows
+        .members
+        .into_iter()
+        .filter_map(|row| Some((row.user, row.role.parse().ok()?)));
+    Workspace {
+        key,
+        agents,
+        connections,
+        policies,
+        members: members.collect(),
+        version: rows.version,
+    }
+}
+
+/// A key that the ring doesn't vouch for was put there by somebody else: it is left out.
+pub(super) fn globals(rows: GlobalRows, ring: &KeyRing) -> Globals {
+    let keys = rows.keys.into_iter().filter_map(|row| {
+        let key = verification_key(&row, ring);
+        if key.is_none() {
+            tracing::error!(
+                kid = row.kid,
+                "a verification key is not vouched for by the key ring"
+            );
+        }
+        Some((row.kid, key?))
+    });
+    Globals {
+        keys: keys.collect(),
+        revoked_sessions: rows.revoked_sessions.into_iter().collect(),
+        disabled_users: rows.disabled_users.into_iter().collect(),
+        version: rows.version,
+    }
+}
+
+fn connection(row: ConnectionRow) -> Option<Connection> {
+    let auth: Auth = serde_json::from_value(row.auth).ok()?;
+    Some(Connection {
+        base: CanonicalUrl::parse(&row.base_url).ok()?,
+        service: row.service,
+        status: ConnectionStatus::from_stored(&row.status),
+        auth,
+        credential: row
+            .credential
+            .map(|(version, sealed)| Credential { version, sealed }),
+    })
+}
+
+fn policy(row: &PolicyRow, before: Option<&Workspace>, plain_http: PlainHttp<'_>) -> Policy {
+    let earlier = before.and_then(|workspace| {
+        workspace
+            .policies
+            .values()
+            .flatten()
+            .find(|p| p.id == row.id)
+    });
+    if let Some(same) = earlier.filter(|earlier| earlier.version == row.version) {
+        return Policy {
+            id: row.id,
+            version: row.version,
+            compiled: same.compiled.clone(),
+        };
+    }
+    let source = PolicySource {
+        allowed_models: &row.allowed_models,
+        allowlists: &row.allowlists,
+        default_mode: &row.default_mode,
+        plain_http,
+        provider_constraints: row.provider_constraints.as_ref(),
+        rate_limits: row.rate_limits.as_ref(),
+        rules: &row.rules,
+        step_up: &row.step_up_approval,
+        time_windows: &row.time_windows,
+    };
+    let compiled = match CompiledPolicy::compile(&source) {
+        Ok(policy) => Compiled::Good(Arc::new(policy)),
+        Err(error) => {
+            tracing::error!(policy = %row.id, %error, "a stored policy does not compile");
+            broken(earlier)
+        }
+    };
+    Policy {
+        id: row.id,
+        version: row.version,
+        compiled,
+    }
+}
+
+// One broken version after another doesn't start the clock anew.
+fn broken(earlier: Option<&Policy>) -> Compiled {
+    match earlier.map(|earlier| &earlier.compiled) {
+        Some(Compiled::Good(policy)) => Compiled::Broken {
+            last_good: Some(policy.clone()),
+            since: Instant::now(),
+        },
+        Some(broken) => broken.clone(),
+        None => Compiled::Broken {
+            last_good: None,
+            since: Instant::now(),
+        },
+    }
+}
+
+fn verification_key(row: &KeyRow, ring: &KeyRing) -> Option<VerificationKey> {
+    let public = PublicKeyRow {
+        kid: &row.kid,
+        kind: &row.kind,
+        alg: &row.alg,
+        public_jwk: &row.public_jwk,
+    };
+    let kind = KeyKind::from_stored(&row.kind)?;
+    let vouched = ring.check_public_key(&public, &row.mac);
+    vouched
+        .then(|| VerificationKey::from_jwk(kind, &row.kid, &row.public_jwk).ok())
+        .flatten()
+}

@@ -1,0 +1,237 @@
+//! Keeps the snapshot fresh. Two readers on connections of their own find out what changed: NOTIFY
+//! says so at once but may be lost, the poll of the version table twice a second misses nothing.
+//! One publisher loads what they found. Knowledge counts as confirmed at the time a poll was sent,
+//! and only once everything that the poll found is published.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ah5_contracts::id::WorkspaceId;
+use ah5_security::ring::KeyRing;
+use ah5_store::StoreError;
+use ah5_store::database::Database;
+use ah5_store::listen::Listener;
+use ah5_store::snapshot::{GLOBAL, load_globals, load_workspace};
+use ah5_store::versions::Poller;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use super::{Published, Snapshot, compile};
+
+const POLL_EVERY: Duration = Duration::from_millis(500);
+const POLL_DEADLINE: Duration = Duration::from_millis(500);
+const LOAD_DEADLINE: Duration = Duration::from_secs(5);
+const RECONNECT_AFTER: Duration = Duration::from_millis(250);
+const BACKLOG: usize = 64;
+
+/// Tells whether plain http may be spoken to this host and port.
+pub type PlainHttp = Box<dyn Fn(&str, u16) -> bool + Send + Sync>;
+
+/// The tasks that keep the snapshot. They end when this is dropped.
+pub struct Keeper {
+    published: Arc<Published>,
+    _tasks: JoinSet<()>,
+}
+
+enum Finding {
+    Hint(WorkspaceId),
+    Poll {
+        sent: Instant,
+        changed: Vec<(WorkspaceId, i64)>,
+    },
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// `listen` may be another address of the same database, where a pooler stands in between.
+    #[must_use]
+    pub fn start(
+        database: Database,
+        listen: Database,
+        ring: KeyRing,
+        plain_http: PlainHttp,
+    ) -> Self {
+        let published = Arc::new(Published::new());
+        let (findings, found) = mpsc::channel(BACKLOG);
+        let publisher = Publisher {
+            published: published.clone(),
+            database: database.clone(),
+            ring,
+            plain_http,
+            pending: HashSet::new(),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(hear(listen, findings.clone()));
+        tasks.spawn(poll(database, findings));
+        tasks.spawn(publisher.run(found));
+        Self {
+            published,
+            _tasks: tasks,
+        }
+    }
+
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        self.published.clone()
+    }
+}
+
+async fn hear(database: Database, findings: mpsc::Sender<Finding>) {
+    loop {
+        match Listener::connect(&database).await {
+            Ok(mut listener) => {
+                while let Ok(workspace) = listener.next().await {
+                    if findings.send(Finding::Hint(workspace)).await.is_err() {
+                        return;
+                    }
+                }
+                tracing::warn!("the LISTEN connection ended; the poll goes on");
+            }
+            Err(error) => tracing::warn!(%error, "cannot listen; the poll goes on"),
+        }
+        sleep(RECONNECT_AFTER).await;
+    }
+}
+
+async fn poll(database: Database, findings: mpsc::Sender<Finding>) {
+    loop {
+        match database.connect().await {
+            Ok((client, _driver)) => {
+                // A new connection begins with the whole table: it may be another server's.
+                if let Err(error) = poll_on(Poller::new(client), &findings).await {
+                    tracing::warn!(%error, "the version poll failed; reconnecting");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot reach the database"),
+        }
+        if findings.is_closed() {
+            return;
+        }
+        sleep(RECONNECT_AFTER).await;
+    }
+}
+
+async fn poll_on(mut poller: Poller, findings: &mpsc::Sender<Finding>) -> Result<(), StoreError> {
+    let mut ticks = interval(POLL_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let sent = Instant::now();
+        let changed = within(POLL_DEADLINE, poller.poll()).await?;
+        if findings
+            .send(Finding::Poll { sent, changed })
+            .await
+            .is_err()
+        {
+            return Ok(());
+        }
+    }
+}
+
+struct Publisher {
+    published: Arc<Published>,
+    database: Database,
+    ring: KeyRing,
+    plain_http: PlainHttp,
+    /// Known to have changed, not loaded yet. Outlives a lost connection.
+    pending: HashSet<WorkspaceId>,
+}
+
+// === impl Publisher ===
+
+impl Publisher {
+    async fn run(mut self, mut found: mpsc::Receiver<Finding>) {
+        let mut connection = None;
+        while let Some(finding) = found.recv().await {
+            let sent = self.note(finding);
+            if let Err(error) = self.load(&mut connection).await {
+                tracing::warn!(%error, "loading failed; it is tried again at the next poll");
+                connection = None;
+                continue;
+            }
+            if let Some(sent) = sent {
+                self.published.confirm(sent);
+            }
+        }
+    }
+
+    fn note(&mut self, finding: Finding) -> Option<Instant> {
+        match finding {
+            Finding::Hint(workspace) => {
+                self.pending.insert(workspace);
+                None
+            }
+            Finding::Poll { sent, changed } => {
+                let now = self.published.current.load();
+                let news = changed
+                    .into_iter()
+                    .filter(|(id, version)| now.version(*id) != Some(*version));
+                self.pending.extend(news.map(|(id, _)| id));
+                Some(sent)
+            }
+        }
+    }
+
+    async fn load(
+        &mut self,
+        connection: &mut Option<(ah5_store::database::Client, tokio::task::JoinHandle<()>)>,
+    ) -> Result<(), StoreError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let (client, _) = match connection {
+            Some(open) => open,
+            None => connection.insert(self.database.connect().await?),
+        };
+        // Published together: one swap for all that one poll found.
+        let mut next = Snapshot::clone(&self.published.current.load());
+        let mut loaded = Vec::new();
+        for id in &self.pending {
+            if *id == GLOBAL {
+                let rows = within(LOAD_DEADLINE, load_globals(client)).await?;
+                next.globals = Arc::new(compile::globals(rows, &self.ring));
+            } else {
+                let rows = within(LOAD_DEADLINE, load_workspace(client, *id)).await?;
+                let before = next.workspaces.get(id).cloned();
+                match rows {
+                    Some(rows) => {
+                        let compiled = compile::workspace(
+                            rows,
+                            before.as_deref(),
+                            &self.ring,
+                            &*self.plain_http,
+                        );
+                        next.workspaces.insert(*id, Arc::new(compiled));
+                    }
+                    None => drop(next.workspaces.remove(id)),
+                }
+            }
+            loaded.push(*id);
+        }
+        self.published.current.store(Arc::new(next));
+        for id in loaded {
+            self.pending.remove(&id);
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    fn version(&self, id: WorkspaceId) -> Option<i64> {
+        if id == GLOBAL {
+            return Some(self.globals.version);
+        }
+        self.workspaces.get(&id).map(|workspace| workspace.version)
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let late = |_| StoreError::Unavailable("no answer in time".to_owned());
+    timeout(deadline, work).await.map_err(late)?
+}

@@ -1,7 +1,9 @@
 //! The control plane's settings. Reading them opens nothing.
 
-use std::net::SocketAddr;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use ah5_security::ring::KeyRing;
@@ -10,6 +12,7 @@ use ah5_settings::Settings;
 use ah5_store::database::Database;
 use ah5_store::migrate::Passwords;
 use ah5_telemetry::logs;
+use ipnet::IpNet;
 use url::Url;
 
 pub struct Config {
@@ -28,6 +31,8 @@ pub struct Config {
     pub sign_in_per_minute: u32,
     pub plain_http_hosts: Vec<String>,
     pub drain_delay: Duration,
+    /// Who may say on whose behalf it connects.
+    pub trusted_proxies: Vec<IpNet>,
     pub log: logs::Config,
 }
 
@@ -50,20 +55,21 @@ impl Config {
         let ring = ring(settings);
         let origin = Origin::read(settings);
         Some(Self {
-            pool_size: settings.parsed_or("DB_POOL_SIZE", 10),
+            pool_size: positive(settings, "DB_POOL_SIZE", 10),
             listen: settings.parsed_or("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 4000))),
             admin: settings.parsed_or("ADMIN_ADDR", SocketAddr::from(([127, 0, 0, 1], 0))),
             address_file: settings.path("ADDRESS_FILE"),
             jwt_issuer: settings
                 .optional("JWT_ISSUER")
                 .unwrap_or_else(|| "web".into()),
-            agent_token_ttl: settings.parsed_or("AGENT_TOKEN_TTL_SECONDS", 7200),
-            bootstrap_secret_hours: settings.parsed_or("BOOTSTRAP_SECRET_TTL_HOURS", 1),
-            bootstrap_per_minute: settings.parsed_or("RATE_LIMIT_BOOTSTRAP_PER_MINUTE", 5),
-            token_per_minute: settings.parsed_or("RATE_LIMIT_TOKEN_PER_MINUTE", 30),
-            sign_in_per_minute: settings.parsed_or("RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
+            agent_token_ttl: positive(settings, "AGENT_TOKEN_TTL_SECONDS", 7200),
+            bootstrap_secret_hours: positive(settings, "BOOTSTRAP_SECRET_TTL_HOURS", 1),
+            bootstrap_per_minute: positive(settings, "RATE_LIMIT_BOOTSTRAP_PER_MINUTE", 5),
+            token_per_minute: positive(settings, "RATE_LIMIT_TOKEN_PER_MINUTE", 30),
+            sign_in_per_minute: positive(settings, "RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
             plain_http_hosts: settings.list("SSRF_ALLOWLIST_HOSTS"),
             drain_delay: Duration::from_millis(settings.parsed_or("DRAIN_DELAY_MS", 2000)),
+            trusted_proxies: trusted_proxies(settings),
             log: logs::Config::read(settings),
             database: database?,
             ring: ring?,
@@ -111,6 +117,36 @@ fn database(settings: &mut Settings, names: &[&'static str]) -> Option<Database>
     Database::parse(&SecretText::new(url))
         .map_err(|error| settings.fault(name, error))
         .ok()
+}
+
+fn positive<T>(settings: &mut Settings, name: &str, default: T) -> T
+where
+    T: FromStr<Err: Display> + PartialOrd + From<u8> + Copy,
+{
+    let value = settings.parsed_or(name, default);
+    if value < T::from(1) {
+        settings.fault(name, "must be 1 or more");
+    }
+    value
+}
+
+fn trusted_proxies(settings: &mut Settings) -> Vec<IpNet> {
+    let mut given = settings.list("TRUSTED_PROXIES");
+    if given.is_empty() {
+        given = vec!["127.0.0.0/8".into(), "::1/128".into()];
+    }
+    let mut networks = Vec::with_capacity(given.len());
+    for text in given {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        match text.parse().or_else(|_| address()) {
+            Ok(network) => networks.push(network),
+            Err(_) => settings.fault(
+                "TRUSTED_PROXIES",
+                "must be a comma-separated list of addresses or networks: 10.0.0.0/8",
+            ),
+        }
+    }
+    networks
 }
 
 fn ring(settings: &mut Settings) -> Option<KeyRing> {
@@ -180,5 +216,57 @@ impl Origin {
 
     pub const fn is_loopback(&self) -> bool {
         self.twin.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_has_scheme_host_and_port_only() {
+        for bad in [
+            "localhost",
+            "ftp://a",
+            "https://a/b",
+            "https://u@a",
+            "https://a?b",
+            "",
+        ] {
+            assert!(Origin::parse(bad).is_none(), "{bad}");
+        }
+        let origin = Origin::parse("https://ah5.example.com/").unwrap();
+        assert_eq!(origin.text, "https://ah5.example.com");
+        assert!(origin.https && !origin.is_loopback());
+        assert_eq!(origin.spellings().len(), 1);
+    }
+
+    #[test]
+    fn a_loopback_origin_has_two_spellings() {
+        let origin = Origin::parse("http://127.0.0.1:8080").unwrap();
+        assert_eq!(
+            origin.spellings(),
+            ["http://127.0.0.1:8080", "http://localhost:8080"]
+        );
+        assert!(origin.is_ours("http://localhost:8080"));
+        assert!(!origin.is_ours("http://localhost:8081"));
+        assert!(!origin.is_ours("https://localhost:8080"));
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let vars = [
+            ("DB_POOL_SIZE", "0"),
+            ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
+            ("PUBLIC_ORIGIN", "nonsense"),
+            ("LISTEN_ADDR", "x"),
+        ];
+        let mut settings = Settings::from_vars(vars.map(|(k, v)| (k.into(), v.into())));
+        assert!(Config::read(&mut settings).is_none());
+        let faults = settings.finish().unwrap_err().to_string();
+        let names = vars.map(|(name, _)| name);
+        for name in names.into_iter().chain(["DATABASE_URL", "KEY_RING_FILE"]) {
+            assert!(faults.contains(name), "{name} is missing in {faults}");
+        }
     }
 }

@@ -9,10 +9,13 @@ use ah5_contracts::error::ErrorBody;
 use ah5_contracts::id::NotAnId;
 use ah5_store::StoreError;
 
+use crate::auth::rate::Quota;
+
 #[derive(Debug)]
 pub struct AppError {
     status: StatusCode,
-    body: ErrorBody,
+    body: Box<ErrorBody>,
+    quota: Option<Quota>,
 }
 
 pub type AppResult<T = Response> = Result<T, AppError>;
@@ -23,7 +26,8 @@ impl AppError {
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self {
             status,
-            body: ErrorBody::new(error),
+            body: Box::new(ErrorBody::new(error)),
+            quota: None,
         }
     }
 
@@ -47,14 +51,23 @@ impl AppError {
         Self::new(StatusCode::CONFLICT, error)
     }
 
-    pub fn too_many(seconds: u32) -> Self {
-        let minutes = seconds.div_ceil(60);
+    pub fn too_many(quota: Quota) -> Self {
+        let minutes = quota.seconds.div_ceil(60);
         let unit = if minutes == 1 { "minute" } else { "minutes" };
+        let text = format!("Rate limit exceeded, retry in {minutes} {unit}");
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, text);
+        error.body.retry_after = Some(quota.seconds);
+        error.quota = Some(quota);
+        error
+    }
+
+    /// Nothing is wrong with the request; later it may work.
+    pub fn unavailable() -> Self {
         let mut error = Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            format!("Rate limit exceeded, retry in {minutes} {unit}"),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is temporarily unavailable",
         );
-        error.body.retry_after = Some(seconds);
+        error.body.retry_after = Some(2);
         error
     }
 
@@ -69,6 +82,15 @@ impl AppError {
         self
     }
 
+    /// What the client is told.
+    pub fn text(&self) -> &str {
+        &self.body.error
+    }
+
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub fn reason(mut self, reason: &str) -> Self {
         self.body.reason = Some(reason.to_owned());
         self
@@ -80,12 +102,11 @@ impl From<StoreError> for AppError {
         match error {
             StoreError::Unavailable(why) => {
                 tracing::warn!(%why, "the database is not available");
-                let mut error = Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The service is temporarily unavailable",
-                );
-                error.body.retry_after = Some(2);
-                error
+                Self::unavailable()
+            }
+            // What a handler doesn't expect lost a race: what it looked at has changed since.
+            StoreError::Conflict(_) => {
+                Self::conflict("Conflicts with a change made at the same time")
             }
             error => Self::internal(error),
         }
@@ -102,6 +123,9 @@ impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let retry_after = self.body.retry_after;
         let mut response = (self.status, Json(self.body)).into_response();
+        if let Some(quota) = self.quota {
+            quota.write(response.headers_mut());
+        }
         if let Some(seconds) = retry_after {
             response
                 .headers_mut()

@@ -10,6 +10,7 @@ mod edge;
 mod error;
 mod input;
 mod keys;
+mod listener;
 mod router;
 mod routes;
 mod serve;

@@ -1,15 +1,17 @@
 //! Every route of the control plane, in one table: method, path, who may call, how often. Nothing
 //! is reachable that isn't in it, and an agent reaches only what says [`Right::Agent`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::handler::Handler;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{self, MethodRouter};
 use axum::{Json, Router};
 use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use ah5_contracts::role::Role;
 
@@ -18,10 +20,14 @@ use crate::auth::caller::Caller;
 use crate::auth::rate::{Bucket, client_address};
 use crate::edge;
 use crate::error::AppError;
-use crate::routes::{agents, audit, connections, enrolment, exchange, health, policies, session};
+use crate::input::{self, MAX_BODY};
+use crate::routes::{
+    agents, audit, connections, enrolment, exchange, health, policies, session, sessions, sign_up,
+    workspace,
+};
 
 /// Who may call a route.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Right {
     /// Members of this role or above, and agents.
     Agent(Role),
@@ -32,103 +38,59 @@ enum Right {
 }
 
 struct Route {
+    method: &'static str,
     path: &'static str,
     right: Right,
     limit: Option<Bucket>,
     handler: MethodRouter<App>,
 }
 
+// A body is at most `input::MAX_BODY` long, on every route.
+#[rustfmt::skip]
 fn table() -> Vec<Route> {
     use Right::{Agent, Open, User};
     use Role::{Admin, Viewer};
-    let route = |path, right, handler| Route {
-        path,
-        right,
-        limit: None,
-        handler,
-    };
-    let limited = |path, limit, handler| Route {
-        path,
-        right: Open,
-        limit: Some(limit),
-        handler,
-    };
     vec![
         // Health and keys
-        route("/health", Open, get(health::health)),
-        route("/v1/health", Open, get(health::health)),
-        route("/v1/version", Open, get(health::version)),
-        route("/.well-known/jwks.json", Open, get(exchange::jwks)),
-        // Sign-in
-        limited(
-            "/api/auth/sign-up/email",
-            Bucket::SignIn,
-            post(session::sign_up),
-        ),
-        limited(
-            "/api/auth/sign-in/email",
-            Bucket::SignIn,
-            post(session::sign_in),
-        ),
-        route("/api/auth/sign-out", Open, post(session::sign_out)),
-        route("/api/auth/get-session", Open, get(session::get_session)),
-        limited("/api/auth/token", Bucket::Token, post(exchange::exchange)),
-        limited(
-            "/api/internal/token/exchange",
-            Bucket::Token,
-            post(exchange::exchange),
-        ),
+        get("/health", Open, health::health),
+        get("/v1/health", Open, health::health),
+        get("/v1/version", Open, health::version),
+        get("/.well-known/jwks.json", Open, exchange::jwks),
+        // Signing in
+        post("/api/auth/sign-up/email", Open, sign_up::sign_up).limited(Bucket::SignIn),
+        post("/api/auth/sign-in/email", Open, session::sign_in).limited(Bucket::SignIn),
+        post("/api/auth/sign-out", Open, session::sign_out),
+        get("/api/auth/get-session", Open, session::get_session),
+        get("/api/auth/list-sessions", Open, sessions::list),
+        post("/api/auth/revoke-session", Open, sessions::revoke),
+        post("/api/auth/revoke-sessions", Open, sessions::revoke_all),
+        post("/api/auth/revoke-other-sessions", Open, sessions::revoke_others),
+        post("/api/auth/token", Open, exchange::exchange).limited(Bucket::Exchange),
+        post("/api/internal/token/exchange", Open, exchange::exchange).limited(Bucket::Exchange),
         // Agents
-        limited(
-            "/v1/agents/bootstrap",
-            Bucket::Bootstrap,
-            post(enrolment::bootstrap),
-        ),
-        limited("/v1/agents/token", Bucket::Token, post(enrolment::token)),
-        route("/v1/agents", User(Viewer), get(agents::list)),
-        route("/v1/agents", User(Admin), post(agents::create)),
-        route("/v1/agents/{id}", User(Viewer), get(agents::read)),
-        route("/v1/agents/{id}", User(Admin), delete(agents::remove)),
-        route(
-            "/v1/agents/{id}/bootstrap-secret",
-            User(Admin),
-            post(agents::issue_secret),
-        ),
-        route(
-            "/v1/agents/{id}/disable",
-            User(Admin),
-            post(agents::disable),
-        ),
-        route("/v1/agents/{id}/enable", User(Admin), post(agents::enable)),
+        post("/v1/agents/bootstrap", Open, enrolment::bootstrap).limited(Bucket::Bootstrap),
+        post("/v1/agents/token", Open, enrolment::token).limited(Bucket::Token),
+        get("/v1/agents", User(Viewer), agents::list),
+        post("/v1/agents", User(Admin), agents::create),
+        get("/v1/agents/{id}", User(Viewer), agents::read),
+        put("/v1/agents/{id}", User(Admin), agents::update),
+        delete("/v1/agents/{id}", User(Admin), agents::remove),
+        post("/v1/agents/{id}/bootstrap-secret", User(Admin), agents::issue_secret),
+        post("/v1/agents/{id}/disable", User(Admin), agents::disable),
+        post("/v1/agents/{id}/enable", User(Admin), agents::enable),
         // Connections
-        route("/v1/connections", Agent(Viewer), get(connections::list)),
-        route(
-            "/v1/connections/api-key",
-            User(Admin),
-            post(connections::connect),
-        ),
-        route(
-            "/v1/connections/{id}/revoke",
-            User(Admin),
-            post(connections::revoke),
-        ),
+        get("/v1/connections", Agent(Viewer), connections::list),
+        post("/v1/connections/api-key", User(Admin), connections::connect),
+        post("/v1/connections/{id}/revoke", User(Admin), connections::revoke),
         // Policies
-        route("/v1/policies", User(Viewer), get(policies::list)),
-        route("/v1/policies", User(Admin), post(policies::create)),
-        route("/v1/policies/{id}", User(Admin), put(policies::update)),
-        route("/v1/policies/{id}", User(Admin), delete(policies::remove)),
-        route(
-            "/v1/policies/{id}/allowlists",
-            User(Admin),
-            put(policies::set_allowlists),
-        ),
+        get("/v1/policies", User(Viewer), policies::list),
+        post("/v1/policies", User(Admin), policies::create),
+        put("/v1/policies/{id}", User(Admin), policies::update),
+        delete("/v1/policies/{id}", User(Admin), policies::remove),
+        put("/v1/policies/{id}/allowlists", User(Admin), policies::set_allowlists),
         // The trail
-        route("/v1/audit", User(Viewer), get(audit::list)),
-        route(
-            "/v1/workspaces/current",
-            User(Viewer),
-            get(session::workspace),
-        ),
+        get("/v1/audit", User(Viewer), audit::list),
+        get("/v1/workspaces/current", User(Viewer), workspace::current),
     ]
 }
 
@@ -138,7 +100,12 @@ const ALIASED: [&str; 4] = ["/v1/agents", "/v1/connections", "/v1/policies", "/v
 pub fn build(app: &App) -> Router {
     let mut router = Router::new();
     for route in table() {
-        let guard = (app.clone(), route.right, route.limit);
+        let guard = Guard {
+            app: app.clone(),
+            name: (route.method, route.path),
+            right: route.right,
+            limit: route.limit,
+        };
         let handler = route
             .handler
             .layer(middleware::from_fn_with_state(guard, guarded));
@@ -153,52 +120,83 @@ pub fn build(app: &App) -> Router {
     router
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
+        // The last layer is the outermost: also what went wrong is dressed and measured.
+        .layer(CatchPanicLayer::custom(edge::panicked))
+        .layer(middleware::from_fn(edge::limit_time))
         .layer(middleware::from_fn_with_state(app.clone(), edge::dress))
+        .layer(middleware::from_fn(edge::measure))
         .with_state(app.clone())
 }
 
-type Guard = (App, Right, Option<Bucket>);
+#[derive(Clone)]
+struct Guard {
+    app: App,
+    name: (&'static str, &'static str),
+    right: Right,
+    limit: Option<Bucket>,
+}
 
 async fn guarded(
-    State((app, right, limit)): State<Guard>,
+    State(guard): State<Guard>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, AppError> {
-    if let Some(bucket) = limit {
-        app.limits
-            .count(bucket, client_address(peer, request.headers()), now())?;
-    }
+    let Guard { app, right, .. } = guard;
+    let client = client_address(peer, request.headers(), &app.config.trusted_proxies);
+    let quota = match guard.limit {
+        Some(bucket) => Some(app.limits.count(bucket, client, now())?),
+        None => None,
+    };
     if let Right::Agent(role) | Right::User(role) = right {
-        let caller = authenticate(&app, peer, request.headers()).await?;
-        match &caller {
-            Caller::Agent { .. } if right != Right::Agent(role) => {
-                return Err(AppError::forbidden(
-                    "This endpoint is not available to agents",
-                ));
-            }
-            Caller::User { role: held, .. } if *held < role => {
-                return Err(AppError::forbidden(format!(
-                    "This needs the role {}",
-                    role.as_str()
-                )));
-            }
-            _ => {}
-        }
+        let caller = authenticate(&app, client, request.headers()).await?;
+        admit(&caller, right, role)?;
         request.extensions_mut().insert(caller);
     }
-    Ok(next.run(request).await)
+    if declared_length(request.headers()) > MAX_BODY {
+        return Err(input::too_large());
+    }
+    request.extensions_mut().insert(Client(client));
+    let mut response = next.run(request).await;
+    if let Some(quota) = quota {
+        quota.write(response.headers_mut());
+    }
+    let ((method, path), status) = (guard.name, response.status().as_u16());
+    tracing::debug!(method, path, status, %client, "answered");
+    Ok(response)
 }
 
-async fn authenticate(
-    app: &App,
-    peer: SocketAddr,
-    headers: &HeaderMap,
-) -> Result<Caller, AppError> {
+fn admit(caller: &Caller, right: Right, role: Role) -> Result<(), AppError> {
+    match caller {
+        Caller::Agent { .. } if right != Right::Agent(role) => Err(AppError::forbidden(
+            "This endpoint is not available to agents",
+        )),
+        Caller::User { role: held, .. } if *held < role => {
+            let needed = role.as_str();
+            Err(AppError::forbidden(format!("This needs the role {needed}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where the request comes from, as far as we can know.
+#[derive(Clone, Copy)]
+pub struct Client(pub IpAddr);
+
+fn declared_length(headers: &HeaderMap) -> usize {
+    let length = headers.get(header::CONTENT_LENGTH);
+    length
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .unwrap_or(0)
+}
+
+async fn authenticate(app: &App, client: IpAddr, headers: &HeaderMap) -> Result<Caller, AppError> {
     let caller = Caller::authenticate(app, headers).await;
-    if caller.is_err() {
-        app.limits
-            .count(Bucket::FailedAuth, client_address(peer, headers), now())?;
+    if caller
+        .as_ref()
+        .is_err_and(|e| e.status() == StatusCode::UNAUTHORIZED)
+    {
+        app.limits.count(Bucket::FailedAuth, client, now())?;
     }
     caller
 }
@@ -210,8 +208,86 @@ async fn unknown(
     method: Method,
     request: Request,
 ) -> Result<Response, AppError> {
-    authenticate(&app, peer, request.headers()).await?;
+    let client = client_address(peer, request.headers(), &app.config.trusted_proxies);
+    authenticate(&app, client, request.headers()).await?;
     let message = format!("Route {method}:{} not found", request.uri().path());
     let body = json!({"message": message, "error": "Not Found", "statusCode": 404});
     Ok((StatusCode::NOT_FOUND, Json(body)).into_response())
+}
+
+// === impl Route ===
+
+impl Route {
+    fn limited(self, bucket: Bucket) -> Self {
+        Self {
+            limit: Some(bucket),
+            ..self
+        }
+    }
+}
+
+macro_rules! methods {
+    ($($name:ident $method:literal),+) => {$(
+        fn $name<H, T>(path: &'static str, right: Right, handler: H) -> Route
+        where
+            H: Handler<T, App>,
+            T: 'static,
+        {
+            Route {
+                method: $method,
+                path,
+                right,
+                limit: None,
+                handler: routing::$name(handler),
+            }
+        }
+    )+};
+}
+methods!(delete "DELETE", get "GET", post "POST", put "PUT");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(keep: impl Fn(&Route) -> bool) -> Vec<String> {
+        let routes = table().into_iter().filter(|route| keep(route));
+        routes.map(|r| format!("{} {}", r.method, r.path)).collect()
+    }
+
+    #[test]
+    fn agents_reach_nothing_but_their_connections() {
+        let reached = names(|route| matches!(route.right, Right::Agent(_)));
+        assert_eq!(reached, ["GET /v1/connections"]);
+    }
+
+    #[test]
+    fn what_changes_a_workspace_takes_an_admin() {
+        for route in table() {
+            if let Right::User(role) | Right::Agent(role) = route.right {
+                assert_eq!(
+                    role == Role::Viewer,
+                    route.method == "GET",
+                    "{}",
+                    route.path
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn open_routes_that_take_secrets_are_limited() {
+        let unlimited = names(|route| {
+            route.right == Right::Open && route.limit.is_none() && route.method != "GET"
+        });
+        // These need a live session's cookie.
+        assert_eq!(
+            unlimited,
+            [
+                "POST /api/auth/sign-out",
+                "POST /api/auth/revoke-session",
+                "POST /api/auth/revoke-sessions",
+                "POST /api/auth/revoke-other-sessions",
+            ]
+        );
+    }
 }

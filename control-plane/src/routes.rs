@@ -8,3 +8,6 @@ pub mod exchange;
 pub mod health;
 pub mod policies;
 pub mod session;
+pub mod sessions;
+pub mod sign_up;
+pub mod workspace;

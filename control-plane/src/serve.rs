@@ -7,28 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Json;
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tower::Layer as _;
-use tower::util::MapRequestLayer;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use ah5_store::migrate;
 
 use crate::admin::{self, Admin};
 use crate::app::App;
 use crate::config::Config;
-use crate::edge;
 use crate::keys::Keys;
+use crate::listener;
 use crate::router;
 
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 
 pub async fn run(config: Config) -> anyhow::Result<()> {
@@ -61,23 +52,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (listening, administering) = (listen.local_addr()?, admin_listen.local_addr()?);
     tokio::spawn(axum::serve(admin_listen, admin::router(admin)).into_future());
 
-    let router = router::build(&app)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::REQUEST_TIMEOUT,
-            REQUEST_TIMEOUT,
-        ))
-        .layer(CatchPanicLayer::custom(panicked));
-    // Outside of the router: it must see the path before a route is chosen.
-    let service = MapRequestLayer::new(edge::drop_trailing_slash).layer(router);
-    let service =
-        axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
     tracing::info!(%listening, admin = %administering, "the control plane is ready");
     if let Some(path) = address_file {
         write_addresses(&path, listening, administering)?;
     }
-    axum::serve(listen, service)
-        .with_graceful_shutdown(stop(draining, drain_delay))
-        .await?;
+    let stop = stop(draining, drain_delay);
+    listener::serve(listen, router::build(&app), stop).await;
+    tracing::info!("stopped");
     Ok(())
 }
 
@@ -118,15 +99,11 @@ async fn keep_house(app: App) {
         let done = async {
             let db = app.db().await?;
             ah5_store::audit::ensure_partitions(&db).await?;
+            ah5_store::sessions::prune(&db).await?;
             ah5_store::assertions::prune(&db).await
         };
         if let Err(error) = done.await {
             tracing::warn!(%error, "housekeeping failed; it is tried again in an hour");
         }
     }
-}
-
-fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
-    let body = json!({"error": "Internal server error"});
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
 }

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use ah5_security::secret::SecretText;
 
 const SESSION: &str = "better-auth.session_token";
+const FORGETFUL: &str = "better-auth.dont_remember";
 /// Days a session lives, counted anew at most once a day.
 pub const SESSION_DAYS: i32 = 30;
 pub const STICKY: &str = "ah5sid";
@@ -28,21 +29,26 @@ pub fn session_token(headers: &HeaderMap, https: bool) -> Option<SecretText> {
     value(headers, &session_name(https)).map(|value| SecretText::new(value.to_owned()))
 }
 
-pub fn set_session(token: &SecretText, https: bool, remember: bool) -> HeaderValue {
+/// The session's cookie first. One that ends with the browser has a companion that says so.
+pub fn set_session(token: &SecretText, https: bool, remember: bool) -> Vec<HeaderValue> {
+    let (name, end) = (session_name(https), attributes(https));
     let age = if remember {
         format!("; Max-Age={}", SESSION_DAYS * 86_400)
     } else {
         String::new()
     };
-    header_value(
-        &format!(
-            "{}={}{age}{}",
-            session_name(https),
-            token.expose(),
-            attributes(https)
-        ),
-        true,
-    )
+    let session = format!("{name}={}{age}{end}", token.expose());
+    let mut cookies = vec![header_value(&session, true)];
+    if !remember {
+        let forgetful = format!("{}=true{end}", prefixed(FORGETFUL, https));
+        cookies.push(header_value(&forgetful, false));
+    }
+    cookies
+}
+
+/// Whether the session is to end with the browser.
+pub fn is_forgetful(headers: &HeaderMap, https: bool) -> bool {
+    value(headers, &prefixed(FORGETFUL, https)).is_some()
 }
 
 pub fn clear_session(https: bool) -> HeaderValue {
@@ -64,10 +70,15 @@ pub fn sticky(https: bool) -> HeaderValue {
 }
 
 fn session_name(https: bool) -> String {
+    prefixed(SESSION, https)
+}
+
+// Browsers take a name with this prefix from a TLS origin only.
+fn prefixed(name: &str, https: bool) -> String {
     if https {
-        format!("__Secure-{SESSION}")
+        format!("__Secure-{name}")
     } else {
-        SESSION.to_owned()
+        name.to_owned()
     }
 }
 
@@ -84,4 +95,43 @@ fn header_value(text: &str, sensitive: bool) -> HeaderValue {
     let mut value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(sensitive);
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cookies(text: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(text))])
+    }
+
+    #[test]
+    fn a_cookie_given_twice_is_none() {
+        assert_eq!(value(&cookies("a=1; b=2"), "b"), Some("2"));
+        assert_eq!(value(&cookies("a=1; b=2; a=3"), "a"), None);
+        assert_eq!(value(&cookies("xa=1"), "a"), None);
+    }
+
+    #[test]
+    fn a_session_travels_under_the_name_that_fits_the_scheme() {
+        let token = SecretText::new("t".into());
+        let plain = set_session(&token, false, true);
+        let shown: Vec<_> = plain.iter().map(|c| c.to_str().unwrap()).collect();
+        assert_eq!(
+            shown,
+            ["better-auth.session_token=t; Max-Age=2592000; Path=/; HttpOnly; SameSite=Lax"]
+        );
+        assert!(plain[0].is_sensitive());
+        let secure = set_session(&token, true, false);
+        let shown: Vec<_> = secure.iter().map(|c| c.to_str().unwrap()).collect();
+        assert_eq!(
+            shown,
+            [
+                "__Secure-better-auth.session_token=t; Path=/; HttpOnly; SameSite=Lax; Secure",
+                "__Secure-better-auth.dont_remember=true; Path=/; HttpOnly; SameSite=Lax; Secure",
+            ]
+        );
+        let sent = cookies("better-auth.session_token=t");
+        assert!(session_token(&sent, false).is_some() && session_token(&sent, true).is_none());
+    }
 }

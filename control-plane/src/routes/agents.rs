@@ -27,12 +27,7 @@ pub async fn create(
         "name is required and must be a non-empty string",
     )?;
     let description = input.optional_text("description")?.unwrap_or_default();
-    let icon = input.optional_text("iconUrl")?;
-    if icon.as_deref().is_some_and(|icon| !is_image_url(icon)) {
-        return Err(AppError::bad_request(
-            "body/iconUrl must be an http, https or data:image URL",
-        ));
-    }
+    let icon = icon(&input)?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let agent = agents::insert(
@@ -71,9 +66,42 @@ pub async fn read(
     let agent = agents::get(&tenant, id.parse()?)
         .await?
         .ok_or_else(unknown)?;
-    let mut body = agent_json(&agent);
-    body["updatedAt"] = time(agent.updated_at).into();
-    Ok(Json(json!({ "agent": body })).into_response())
+    Ok(shown(&agent))
+}
+
+pub async fn update(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    input: Input,
+) -> AppResult {
+    let id = id.parse()?;
+    let fields: Vec<&str> = ["name", "description", "iconUrl"]
+        .into_iter()
+        .filter(|name| input.has(name))
+        .collect();
+    if fields.is_empty() {
+        return Err(AppError::bad_request(
+            "At least one field (name, description, iconUrl) must be provided",
+        ));
+    }
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let mut agent = agents::lock(&tenant, id).await?.ok_or_else(unknown)?;
+    if input.has("name") {
+        agent.name = not_blank(&input.text("name")?, "name must be a non-empty string")?;
+    }
+    if input.has("description") {
+        agent.description = input.text("description")?;
+    }
+    if input.has("iconUrl") {
+        agent.icon_url = icon(&input)?;
+    }
+    let agent = agents::update(&tenant, &agent).await?;
+    let record = Record::new(caller.actor(), "agent_updated", json!({"fields": fields}));
+    app.record(&tenant, record.agent(agent.id)).await?;
+    tenant.commit().await?;
+    Ok(shown(&agent))
 }
 
 pub async fn remove(
@@ -178,6 +206,22 @@ fn agent_json(agent: &Agent) -> Value {
     })
 }
 
+fn shown(agent: &Agent) -> Response {
+    let mut body = agent_json(agent);
+    body["updatedAt"] = time(agent.updated_at).into();
+    Json(json!({ "agent": body })).into_response()
+}
+
+fn icon(input: &Input) -> Result<Option<String>, AppError> {
+    let icon = input.optional_text("iconUrl")?;
+    if icon.as_deref().is_some_and(|icon| !is_image_url(icon)) {
+        return Err(AppError::bad_request(
+            "body/iconUrl must be an http, https or data:image URL",
+        ));
+    }
+    Ok(icon)
+}
+
 // Anything else (`javascript:` above all) would run in the dashboard.
 fn is_image_url(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| match url.scheme() {
@@ -193,4 +237,19 @@ fn unknown() -> AppError {
 
 fn success() -> Response {
     Json(json!({"success": true})).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn icons_are_images_and_never_scripts() {
+        for good in ["https://a/b.png", "data:image/png;base64,AA=="] {
+            assert!(is_image_url(good), "{good}");
+        }
+        for bad in ["javascript:alert(1)", "data:text/html,<b>", "b.png", ""] {
+            assert!(!is_image_url(bad), "{bad}");
+        }
+    }
 }

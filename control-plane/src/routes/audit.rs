@@ -1,5 +1,6 @@
 //! The audit trail, newest first.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
@@ -32,8 +33,9 @@ pub struct Params {
 pub async fn list(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Query(params): Query<Params>,
+    params: Result<Query<Params>, QueryRejection>,
 ) -> AppResult {
+    let Query(params) = params.map_err(|_| AppError::bad_request("querystring must be object"))?;
     let filter = params.filter()?;
     let limit = usize::try_from(filter.limit).unwrap_or_default();
     let mut db = app.db().await?;
@@ -61,7 +63,8 @@ impl Params {
         Ok(Filter {
             agent: parse("agentId", "uuid", self.agent_id)?,
             connection: parse("connectionId", "uuid", self.connection_id)?,
-            action: self.action,
+            // Postgres' text cannot hold a NUL: no action has one.
+            action: self.action.map(|action| action.replace('\0', "\u{fffd}")),
             from: parse::<Timestamp>("dateFrom", "date-time", self.date_from)?,
             to: parse::<Timestamp>("dateTo", "date-time", self.date_to)?,
             before: parse("cursor", "uuid", self.cursor)?,

@@ -53,6 +53,7 @@ pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) 
         let policies = of.iter().map(|policy| {
             let mut json = policy_json(policy);
             json["agentName"] = name(policy).into();
+            json["actionTemplateId"] = policy.action_template.clone().into();
             json
         });
         Some(connection_json(connection, policies.collect()))
@@ -65,20 +66,8 @@ pub async fn connect(
     Extension(caller): Extension<Caller>,
     input: Input,
 ) -> AppResult {
-    let required = |name| {
-        let found = input.one_of(
-            name,
-            if name == "provider" {
-                &[custom::PROVIDER]
-            } else {
-                &[custom::SERVICE]
-            },
-        )?;
-        found.ok_or_else(|| {
-            AppError::bad_request(format!("body must have required property '{name}'"))
-        })
-    };
-    let (provider, service) = (required("provider")?, required("service")?);
+    let provider = only(&input, "provider", custom::PROVIDER)?;
+    let service = only(&input, "service", custom::SERVICE)?;
     let secret = not_blank(&input.text("apiKey")?, "apiKey is required")?;
     let secret = SecretText::new(secret);
     let label = input
@@ -149,6 +138,17 @@ pub async fn revoke(
     });
     let body = json!({"connection": connection, "revoked": true, "auditId": audit_id});
     Ok(Json(body).into_response())
+}
+
+/// A field with one legal value so far.
+fn only(input: &Input, name: &str, value: &'static str) -> Result<&'static str, AppError> {
+    if !input.has(name) {
+        let why = format!("body must have required property '{name}'");
+        return Err(AppError::bad_request(why));
+    }
+    let given = input.one_of(name, &[value]);
+    let given = given.map_err(|error| error.hint(format!("Accepted: {value}")))?;
+    given.ok_or_else(|| AppError::bad_request(format!("body/{name} must be string")))
 }
 
 fn auth(input: &Input) -> Result<Auth, AppError> {

@@ -43,10 +43,9 @@ pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
     let agent = agents::lock(&tenant, found.agent)
         .await?
         .ok_or_else(refused)?;
-    let actor = || (ActorKind::Agent, agent.id.to_string());
     if !found.usable {
         let details = json!({"reason": "expired or already used"});
-        let record = Record::new(actor(), "agent_bootstrap_failed", details)
+        let record = Record::new(nobody(), "agent_bootstrap_failed", details)
             .agent(agent.id)
             .denied();
         app.record(&tenant, record).await?;
@@ -63,7 +62,12 @@ pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
     let details = json!({"publicKeyThumbprint": key.thumbprint(), "previousStatus": agent.status});
     app.record(
         &tenant,
-        Record::new(actor(), "agent_bootstrapped", details).agent(agent.id),
+        Record::new(
+            (ActorKind::Agent, agent.id.to_string()),
+            "agent_bootstrapped",
+            details,
+        )
+        .agent(agent.id),
     )
     .await?;
     tenant.commit().await?;
@@ -106,7 +110,11 @@ pub async fn token(State(app): State<App>, input: Input) -> AppResult {
     } else {
         "agent_token_denied"
     };
-    let record = Record::new((ActorKind::Agent, id.to_string()), action, details).agent(id);
+    let actor = match &judged {
+        Ok(_) => (ActorKind::Agent, id.to_string()),
+        Err(_) => nobody(),
+    };
+    let record = Record::new(actor, action, details).agent(id);
     let record = if judged.is_ok() {
         record
     } else {
@@ -119,6 +127,11 @@ pub async fn token(State(app): State<App>, input: Input) -> AppResult {
         "access_token": token, "token_type": "Bearer", "expires_in": app.config.agent_token_ttl,
     });
     Ok(Json(body).into_response())
+}
+
+// Who failed to prove that he is the agent is not written down as the agent.
+const fn nobody() -> (ActorKind, String) {
+    (ActorKind::System, String::new())
 }
 
 type Denial = (&'static str, AppError);

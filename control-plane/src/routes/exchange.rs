@@ -10,13 +10,13 @@ use serde_json::json;
 use ah5_contracts::claims::{USER_TOKEN_AUDIENCE, UserClaims};
 use ah5_contracts::id::WorkspaceId;
 use ah5_contracts::role::SCOPE_ALL;
-use ah5_store::{sessions, workspaces};
+use ah5_store::workspaces;
 
 use crate::app::{App, time};
-use crate::auth::{cookie, origin};
+use crate::auth::origin;
 use crate::error::{AppError, AppResult};
 use crate::input::OptionalInput;
-use crate::routes::session::current;
+use crate::routes::session::{current, renew};
 
 const LIFETIME_SECONDS: i64 = 300;
 
@@ -31,9 +31,8 @@ pub async fn exchange(
     if session.user_disabled {
         return Err(AppError::forbidden("Account disabled"));
     }
-    let db = app.db().await?;
-    sessions::renew(&db, session.id, cookie::SESSION_DAYS).await?;
-    let memberships = workspaces::of_member(&db, session.user).await?;
+    let renewed = renew(&app, &headers, &session).await?;
+    let memberships = workspaces::of_member(&app.db().await?, session.user).await?;
     let wanted: Option<WorkspaceId> = match input
         .as_ref()
         .filter(|input| input.value("workspaceId").is_some())
@@ -66,7 +65,8 @@ pub async fn exchange(
         .sign_user(&claims)
         .map_err(AppError::internal)?;
     let expires = Timestamp::from_second(claims.exp).map_err(AppError::internal)?;
-    Ok(Json(json!({"token": token, "expiresAt": time(expires)})).into_response())
+    let body = json!({"token": token, "expiresAt": time(expires)});
+    Ok((renewed, Json(body)).into_response())
 }
 
 pub async fn jwks(State(app): State<App>) -> Response {

@@ -78,6 +78,22 @@ pub async fn lock(tenant: &Tenant<'_>, id: AgentId) -> Result<Option<Agent>, Sto
         .map(read))
 }
 
+/// Stores name, description and icon; returns the agent as it then is.
+///
+/// # Errors
+/// The database fails.
+pub async fn update(tenant: &Tenant<'_>, agent: &Agent) -> Result<Agent, StoreError> {
+    let sql = format!(
+        "update ah5.t_agents set name = $2, description = $3, icon_url = $4, updated_at = now()
+         where id = $1 returning {COLUMNS}"
+    );
+    let (id, icon) = (agent.id.uuid(), &agent.icon_url);
+    let row = tenant
+        .query_one(&sql, &[&id, &agent.name, &agent.description, icon])
+        .await?;
+    Ok(read(&row))
+}
+
 /// Ends every token of the agent by raising its epoch.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
+use tokio_postgres::Row;
 
 use ah5_contracts::id::{SessionId, UserId};
 
@@ -62,32 +63,28 @@ pub async fn by_token_hash(
     client: &impl GenericClient,
     token_hash: &[u8],
 ) -> Result<Option<Session>, StoreError> {
-    let sql = "
-        select s.id, s.user_id, u.name, u.email, u.image, u.email_verification <> 'pending',
-               u.disabled_at is not null, u.created_at, u.updated_at, s.expires_at, s.renewed_at,
-               s.created_at, s.ip_address, s.user_agent
-        from ah5.t_sessions s join ah5.t_users u on u.id = s.user_id
-        where s.token_hash = $1 and s.revoked_at is null and s.expires_at > now()";
-    let row = client.query_opt(sql, &[&token_hash]).await?;
-    Ok(row.map(|row| Session {
-        id: SessionId::from_uuid(row.get(0)),
-        user: UserId::from_uuid(row.get(1)),
-        user_name: row.get(2),
-        user_email: row.get(3),
-        user_image: row.get(4),
-        user_verified: row.get(5),
-        user_disabled: row.get(6),
-        user_created_at: row.get(7),
-        user_updated_at: row.get(8),
-        expires_at: row.get(9),
-        renewed_at: row.get(10),
-        created_at: row.get(11),
-        ip_address: row.get(12),
-        user_agent: row.get(13),
-    }))
+    let sql = format!("{SELECT} where s.token_hash = $1 and {LIVE}");
+    Ok(client
+        .query_opt(&sql, &[&token_hash])
+        .await?
+        .as_ref()
+        .map(read))
 }
 
-/// Puts the end of a session off, at most once a day.
+/// The user's live sessions, newest first.
+///
+/// # Errors
+/// The database fails.
+pub async fn of_user(
+    client: &impl GenericClient,
+    user: UserId,
+) -> Result<Vec<Session>, StoreError> {
+    let sql = format!("{SELECT} where s.user_id = $1 and {LIVE} order by s.created_at desc");
+    let rows = client.query(&sql, &[&user.uuid()]).await?;
+    Ok(rows.iter().map(read).collect())
+}
+
+/// Puts the end of a session off, at most once a day; says whether it did.
 ///
 /// # Errors
 /// The database fails.
@@ -95,12 +92,11 @@ pub async fn renew(
     client: &impl GenericClient,
     id: SessionId,
     days: i32,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let sql = "update ah5.t_sessions
                set renewed_at = now(), expires_at = now() + make_interval(days => $2)
                where id = $1 and revoked_at is null and renewed_at < now() - interval '1 day'";
-    client.execute(sql, &[&id.uuid(), &days]).await?;
-    Ok(())
+    Ok(client.execute(sql, &[&id.uuid(), &days]).await? == 1)
 }
 
 /// Whether the session behind a user token still lives and its user may act.
@@ -127,4 +123,41 @@ pub async fn revoke(client: &impl GenericClient, id: SessionId) -> Result<(), St
     let sql = "update ah5.t_sessions set revoked_at = now() where id = $1 and revoked_at is null";
     client.execute(sql, &[&id.uuid()]).await?;
     Ok(())
+}
+
+/// Drops sessions that ended a week ago or longer.
+///
+/// # Errors
+/// The database fails.
+pub async fn prune(client: &impl GenericClient) -> Result<(), StoreError> {
+    let sql = "delete from ah5.t_sessions
+               where least(expires_at, revoked_at) < now() - interval '7 days'";
+    client.execute(sql, &[]).await?;
+    Ok(())
+}
+
+const SELECT: &str = "
+    select s.id, s.user_id, u.name, u.email, u.image, u.email_verification <> 'pending',
+           u.disabled_at is not null, u.created_at, u.updated_at, s.expires_at, s.renewed_at,
+           s.created_at, s.ip_address, s.user_agent
+    from ah5.t_sessions s join ah5.t_users u on u.id = s.user_id";
+const LIVE: &str = "s.revoked_at is null and s.expires_at > now()";
+
+fn read(row: &Row) -> Session {
+    Session {
+        id: SessionId::from_uuid(row.get(0)),
+        user: UserId::from_uuid(row.get(1)),
+        user_name: row.get(2),
+        user_email: row.get(3),
+        user_image: row.get(4),
+        user_verified: row.get(5),
+        user_disabled: row.get(6),
+        user_created_at: row.get(7),
+        user_updated_at: row.get(8),
+        expires_at: row.get(9),
+        renewed_at: row.get(10),
+        created_at: row.get(11),
+        ip_address: row.get(12),
+        user_agent: row.get(13),
+    }
 }

@@ -1,0 +1,78 @@
+//! Refusals under `/api/auth/*`, whose shape is their own: `{"code","message"}`.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use ah5_store::StoreError;
+
+use crate::auth::origin::AuthOrigin;
+use crate::error::AppError;
+
+#[derive(Debug)]
+pub enum Refusal {
+    Code(StatusCode, &'static str),
+    /// A field of the body that won't do.
+    Field(String),
+    /// No live session: an empty answer.
+    NoSession,
+    Other(AppError),
+}
+
+pub type AuthResult<T = Response> = Result<T, Refusal>;
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// For the fault of one field.
+    pub fn field(error: AppError) -> Self {
+        Self::Field(error.text().to_owned())
+    }
+}
+
+impl From<AppError> for Refusal {
+    fn from(error: AppError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<AuthOrigin> for Refusal {
+    fn from(refusal: AuthOrigin) -> Self {
+        Self::Code(StatusCode::FORBIDDEN, refusal.0)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let coded = |status, code: &str, message: String| {
+            (status, Json(json!({"code": code, "message": message}))).into_response()
+        };
+        match self {
+            Self::Code(status, code) => coded(status, code, message(code)),
+            Self::Field(why) => coded(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", why),
+            Self::NoSession => {
+                let json = HeaderValue::from_static("application/json");
+                (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, json)]).into_response()
+            }
+            Self::Other(error) => error.into_response(),
+        }
+    }
+}
+
+fn message(code: &str) -> String {
+    if code == "SIGN_UP_CLOSED" {
+        return "Sign-up is closed: this installation sends no mail to prove addresses with"
+            .to_owned();
+    }
+    let words = code.to_lowercase().replace('_', " ");
+    let mut letters = words.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}

@@ -162,6 +162,37 @@ async fn bodies_stream_both_ways() {
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_callers_each_get_their_own_answer() {
+    let (addr, connections) = echo_server().await;
+    let (upstreams, key) = (client(Timeouts::default()), key());
+    let callers: Vec<_> = (0..32)
+        .map(|caller| {
+            let upstreams = upstreams.clone();
+            tokio::spawn(async move {
+                for call in 0..200 {
+                    let body = format!("{caller}.{call}.").repeat(1 + call * 7 % 500);
+                    let uri = format!("http://{NAME}:{}/{caller}/{call}", addr.port());
+                    let request = Request::post(uri).body(Bytes::from(body.clone())).unwrap();
+                    let answer = read(upstreams.send(key, request).await.unwrap())
+                        .await
+                        .unwrap();
+                    let head = format!("POST /{caller}/{call} ");
+                    assert!(
+                        answer.starts_with(head.as_bytes()) && answer.ends_with(body.as_bytes())
+                    );
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let opened = connections.load(Ordering::SeqCst);
+    assert!(opened <= 32, "{opened} connections for 32 callers");
+    assert_eq!(upstreams.idle(), opened);
+}
+
 #[tokio::test]
 async fn redirects_come_back_untouched() {
     let (addr, _) = echo_server().await;

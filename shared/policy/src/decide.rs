@@ -60,6 +60,19 @@ pub struct Combined {
     pub policy: Option<usize>,
 }
 
+// === impl Facts ===
+
+impl<'a> Facts<'a> {
+    #[must_use]
+    pub const fn new(method: Method, url: &'a CanonicalUrl, now_unix: i64) -> Self {
+        Self {
+            method,
+            url,
+            now_unix,
+        }
+    }
+}
+
 // === impl CompiledPolicy ===
 
 impl CompiledPolicy {

@@ -14,7 +14,7 @@ mod query;
 mod tests;
 
 use origin::Origin;
-pub(crate) use path::canonical_literal;
+pub(crate) use path::{canonical_literal, decode_text, escape};
 
 /// An absolute http(s) URL in canonical form. Cloning shares the origin.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -104,7 +104,7 @@ proptest! {
         let Ok(url) = CanonicalUrl::parse(&format!("https://{host}/{rough}")) else {
             return Ok(());
         };
-        let facts = Facts { method: Method::Get, url: &url, now_unix: 0 };
+        let facts = Facts::new(Method::Get, &url, 0);
         let segments: Vec<&str> = url.path().split('/').collect();
         let covered = url.host() == "a.example" && segments.len() == 3 && segments[1] == "a";
         prop_assert_eq!(policy.decide(&facts).is_allowed(), covered, "{}", url);
@@ -115,7 +115,7 @@ proptest! {
     #[test]
     fn another_policy_never_loosens_the_strictest(path in "(/[ab]{1,2}){1,3}") {
         let url = CanonicalUrl::parse(&format!("https://a.example{path}")).unwrap();
-        let facts = Facts { method: Method::Get, url: &url, now_unix: 0 };
+        let facts = Facts::new(Method::Get, &url, 0);
         let narrow = compile(&json!([entry("https://a.example", "/a/**")]));
         let custom = CompiledPolicy::compile(&PolicySource {
             allowed_models: &["B".to_owned()],

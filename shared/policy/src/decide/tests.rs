@@ -20,11 +20,8 @@ fn policy(allowlists: &Value, mode: &str, step_up: &str) -> CompiledPolicy {
 
 fn decide(policies: &[CompiledPolicy], method: Method, url: &str) -> Combined {
     let url = CanonicalUrl::parse(url).unwrap();
-    let facts = Facts {
-        method,
-        url: &url,
-        now_unix: 0,
-    };
+    let body = Body::default();
+    let facts = Facts::new(method, &url, 0).with_body(&body);
     decide_all(policies, &facts)
 }
 

@@ -1,5 +1,7 @@
 //! Canonical paths: every segment decoded once, checked, and encoded in one way.
 
+use std::borrow::Cow;
+
 use super::UrlError;
 
 /// Appends `/` and the canonical form of `raw` (a path without its first slash). Dot segments are
@@ -53,6 +55,19 @@ pub(crate) fn canonical_literal(piece: &str) -> Result<String, UrlError> {
     Ok(out)
 }
 
+/// A canonical segment, decoded.
+pub(crate) fn decode_text(segment: &str) -> Cow<'_, str> {
+    if !segment.contains('%') {
+        return Cow::Borrowed(segment);
+    }
+    let mut buffer = Vec::new();
+    let decoded = decode(segment, &mut buffer).is_ok();
+    match String::from_utf8(buffer) {
+        Ok(text) if decoded => Cow::Owned(text),
+        _ => Cow::Borrowed(segment),
+    }
+}
+
 /// Whether `path` is `base` or continues it by whole segments.
 pub(super) fn is_below(path: &str, base: &str) -> bool {
     let base = base.strip_suffix('/').unwrap_or(base);
@@ -103,7 +118,7 @@ fn decode(segment: &str, into: &mut Vec<u8>) -> Result<(), UrlError> {
 }
 
 /// The byte that `%XX` at the start of `bytes` stands for.
-pub(super) fn escape(bytes: &[u8]) -> Option<u8> {
+pub(crate) fn escape(bytes: &[u8]) -> Option<u8> {
     let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
     u8::try_from(digit(1)? * 16 + digit(2)?).ok()
 }

@@ -8,6 +8,7 @@ pub mod allowlist;
 pub mod compile;
 pub mod decide;
 pub mod glob;
+pub mod pii;
 pub mod url;
 
 pub use compile::{CompileError, CompiledPolicy, PolicySource};

@@ -10,7 +10,6 @@ use ah5_policy::{
     Target,
 };
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::case::Case;
@@ -33,9 +32,10 @@ pub(crate) fn run(case: &Case) -> Result<(), Mismatch> {
 }
 
 fn allowlist(case: &Case) -> Answer {
+    let request = case.request();
     let list = Allowlist::compile(&case.policy["allowlists"], HTTPS_ONLY).map_err(Mismatch::new)?;
-    let method = method(&case.request)?;
-    let text = text(&case.request, "url")?;
+    let method = method(&request)?;
+    let text = text(&request, "url")?;
     let Ok(url) = CanonicalUrl::parse(text) else {
         let reason = format!("Invalid request URL: {text}");
         return Ok(answer(json!({"allowed": false, "reason": reason})));
@@ -51,15 +51,17 @@ fn allowlist(case: &Case) -> Answer {
 }
 
 fn url(case: &Case) -> Answer {
-    Ok(match CanonicalUrl::parse(text(&case.request, "url")?) {
+    let request = case.request();
+    Ok(match CanonicalUrl::parse(text(&request, "url")?) {
         Ok(url) => answer(json!({"canonical": url.to_string()})),
         Err(error) => answer(json!({"error": error.to_string()})),
     })
 }
 
 fn time(case: &Case) -> Answer {
+    let request = case.request();
     let windows = Windows::compile(&case.policy["timeWindows"]).map_err(Mismatch::new)?;
-    let now: Timestamp = text(&case.request, "now")?.parse().map_err(Mismatch::new)?;
+    let now: Timestamp = text(&request, "now")?.parse().map_err(Mismatch::new)?;
     Ok(match windows.check(now.as_second()) {
         Ok(()) => answer(json!({"allowed": true})),
         Err(reason) => answer(json!({"allowed": false, "reason": reason})),
@@ -68,7 +70,8 @@ fn time(case: &Case) -> Answer {
 
 /// The mode alone decides: a policy without rules that covers the call.
 fn step_up(case: &Case) -> Answer {
-    let url = CanonicalUrl::parse(text(&case.request, "url")?).map_err(Mismatch::new)?;
+    let request = case.request();
+    let url = CanonicalUrl::parse(text(&request, "url")?).map_err(Mismatch::new)?;
     let allowlists = json!([{"baseUrl": url.origin(), "methods": Method::NAMES,
                              "pathPatterns": ["/**"]}]);
     let policy = CompiledPolicy::compile(&PolicySource {
@@ -83,8 +86,8 @@ fn step_up(case: &Case) -> Answer {
         time_windows: &Value::Null,
     });
     let policy = policy.map_err(Mismatch::new)?;
-    let mut facts = Facts::new(method(&case.request)?, &url, 0);
-    facts.service = text(&case.request, "service").unwrap_or_default();
+    let mut facts = Facts::new(method(&request)?, &url, 0);
+    facts.service = text(&request, "service").unwrap_or_default();
     let asks = matches!(policy.decide(&facts), Decision::NeedsApproval { .. });
     Ok(answer(json!({"requiresApproval": asks})))
 }
@@ -100,16 +103,17 @@ fn validate(case: &Case) -> Answer {
 }
 
 fn rules(case: &Case) -> Answer {
+    let request = case.request();
     let rules = match compile(case) {
         Ok(rules) => rules,
         Err(error) => return Ok(refused(case, &error)),
     };
-    let path = text(&case.request, "path")?;
-    let query = text(&case.request, "query").unwrap_or_default();
+    let path = text(&request, "path")?;
+    let query = text(&request, "query").unwrap_or_default();
     let url = CanonicalUrl::parse(&format!("https://h.example{path}{query}"));
     let url = url.map_err(Mismatch::new)?;
-    let target = Target::new(method(&case.request)?, &url);
-    let bytes = body(case)?;
+    let target = Target::new(method(&request)?, &url);
+    let bytes = case.request_body();
     let body = Body::new(&bytes, None);
     let mut trace = Vec::new();
     let outcome = rules.request.evaluate(&target, &body, Some(&mut trace));
@@ -166,23 +170,6 @@ fn outcome_json(outcome: &Outcome) -> Map<String, Value> {
 
 fn compile(case: &Case) -> Result<Rules, CompileError> {
     Rules::compile(&case.policy["rules"], &mut Patterns::default(), false)
-}
-
-/// The bytes that a data plane would send: a text goes out as it is.
-fn body(case: &Case) -> Result<Vec<u8>, Mismatch> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Written {
-        body: Option<Value>,
-        raw_body: Option<String>,
-    }
-    let written = Written::deserialize(&case.request).map_err(Mismatch::new)?;
-    Ok(match (written.raw_body, written.body) {
-        (Some(raw), _) => raw.into_bytes(),
-        (None, None | Some(Value::Null)) => Vec::new(),
-        (None, Some(Value::String(text))) => text.into_bytes(),
-        (None, Some(body)) => body.to_string().into_bytes(),
-    })
 }
 
 fn method(request: &Value) -> Result<Method, Mismatch> {

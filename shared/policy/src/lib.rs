@@ -15,6 +15,7 @@ mod field;
 pub mod glob;
 mod number;
 pub mod pattern;
+pub mod pii;
 mod prompt;
 pub mod rules;
 mod scan;

@@ -57,10 +57,7 @@ impl Pattern {
     }
 
     fn compile_with(pattern: &str, fold: bool) -> Result<Self, PatternError> {
-        let refuse = |why: String| PatternError {
-            pattern: pattern.chars().take(80).collect(),
-            why,
-        };
+        let refuse = |why: String| PatternError::new(pattern, why);
         if pattern.len() > MAX_PATTERN {
             return Err(refuse(format!("longer than {MAX_PATTERN} bytes")));
         }
@@ -89,6 +86,29 @@ impl Pattern {
             Form::Prefix(literal) => text.starts_with(&**literal),
             Form::Regex { prefix, regex } => text.starts_with(&**prefix) && regex.is_match(text),
             Form::Suffix(literal) => text.ends_with(&**literal),
+        }
+    }
+}
+
+/// The pattern in the dialect of the `regex` crate, for recognisers that need more than a yes.
+///
+/// # Errors
+/// As [`Pattern::compile`], but for its size when compiled.
+pub(crate) fn to_linear(pattern: &str) -> Result<String, PatternError> {
+    let refuse = |why: String| PatternError::new(pattern, why);
+    if pattern.len() > MAX_PATTERN {
+        return Err(refuse(format!("longer than {MAX_PATTERN} bytes")));
+    }
+    translate::translate(pattern, false).map_err(|why| refuse(why.to_string()))
+}
+
+// === impl PatternError ===
+
+impl PatternError {
+    fn new(pattern: &str, why: String) -> Self {
+        Self {
+            pattern: pattern.chars().take(80).collect(),
+            why,
         }
     }
 }

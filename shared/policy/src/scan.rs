@@ -12,7 +12,7 @@ use crate::stored::Stored;
 use crate::{number, text};
 
 mod fields;
-mod kinds;
+pub(crate) mod kinds;
 #[cfg(test)]
 mod tests;
 
@@ -66,7 +66,7 @@ impl Scan {
             })?);
         }
         Ok(Self {
-            kinds: Kinds::compile(&stored)?,
+            kinds: Kinds::compile(&stored, "types")?,
             fields: fields.into(),
             whole: paths.contains(&WHOLE),
         })
@@ -85,15 +85,25 @@ impl Scan {
             });
         }
         if self.whole {
-            fields::every(data, true, &mut |leaf| {
-                self.find_in(leaf, WHOLE, &mut matches);
+            fields::every(data, &mut |member, leaf| {
+                self.matches_in(leaf, member, WHOLE, &mut matches);
             });
         }
         matches
     }
 
     fn find_in(&self, leaf: &Json<'_>, field: &str, matches: &mut Vec<Match>) {
-        if let Some((text, found)) = self.found(leaf) {
+        self.matches_in(leaf, member(field), field, matches);
+    }
+
+    fn matches_in(
+        &self,
+        leaf: &Json<'_>,
+        member: Option<&str>,
+        field: &str,
+        matches: &mut Vec<Match>,
+    ) {
+        if let Some((text, found)) = self.found(leaf, member) {
             matches.extend(found.into_iter().map(|(kind, span)| Match {
                 kind,
                 field: field.to_owned(),
@@ -126,7 +136,7 @@ impl Scan {
             fields::change_every(&mut data, &mut |place, leaf| {
                 self.redact_leaf(leaf, place, &mut redactions);
             });
-            if fields::any_name(&data, &mut |name| !self.kinds.find(name).is_empty()) {
+            if fields::any_name(&data, &mut |name| !self.kinds.find(name, None).is_empty()) {
                 return Err(BodyError::Unredactable);
             }
         }
@@ -144,7 +154,7 @@ impl Scan {
     }
 
     fn redact_leaf(&self, leaf: &mut Json<'_>, field: &str, redactions: &mut Vec<Redaction>) {
-        let Some((text, found)) = self.found(leaf) else {
+        let Some((text, found)) = self.found(leaf, member(field)) else {
             return;
         };
         let mut out = String::with_capacity(text.len());
@@ -171,22 +181,33 @@ impl Scan {
     }
 
     /// What is found in a text or number, and the text that it is found in.
-    fn found<'t>(&self, leaf: &'t Json<'_>) -> Option<(Cow<'t, str>, Vec<Found>)> {
+    fn found<'t>(
+        &self,
+        leaf: &'t Json<'_>,
+        member: Option<&str>,
+    ) -> Option<(Cow<'t, str>, Vec<Found>)> {
         let text = match leaf {
             Json::Text(text) => Cow::Borrowed(&**text),
             Json::Number(raw) => number::text(raw),
             _ => return None,
         };
-        let written = self.kinds.find(&text);
+        let written = self.kinds.find(&text, member);
         let reads = text::normal(&text);
         if reads != text {
-            let found = self.kinds.find(&reads);
+            let found = self.kinds.find(&reads, member);
             if found.len() > written.len() {
                 return Some((Cow::Owned(reads.into_owned()), found));
             }
         }
         (!written.is_empty()).then_some((text, written))
     }
+}
+
+/// The name that a place ends in.
+fn member(place: &str) -> Option<&str> {
+    let name = place.rsplit('.').next().unwrap_or(place);
+    let name = name.split('[').next().unwrap_or(name);
+    (!name.is_empty()).then_some(name)
 }
 
 fn excerpt(text: &str, span: Range<usize>) -> String {

@@ -1,7 +1,7 @@
 //! Paths to scan: `messages[*].content`, `[*].t`, `a[*][*]`. Every text and number at or below the
 //! end of a path is a leaf: providers take a text, a list of texts or a list of blocks.
 
-use crate::body::Json;
+use crate::body::{Json, json_text};
 
 #[derive(Clone, Debug)]
 pub(super) struct Field {
@@ -47,19 +47,21 @@ impl Field {
     }
 }
 
-/// Every text and number of a body, and the names of its members if asked.
-pub(super) fn every(value: &Json<'_>, names: bool, visit: &mut dyn FnMut(&Json<'_>)) {
+/// Every text and number of a body with its member's name, and every name.
+pub(super) fn every(value: &Json<'_>, visit: &mut dyn FnMut(Option<&str>, &Json<'_>)) {
+    named(None, value, visit);
+}
+
+fn named(name: Option<&str>, value: &Json<'_>, visit: &mut dyn FnMut(Option<&str>, &Json<'_>)) {
     match value {
-        Json::List(items) => items.iter().for_each(|item| every(item, names, visit)),
+        Json::List(items) => items.iter().for_each(|item| named(name, item, visit)),
         Json::Object(members) => {
             for (name, value) in members {
-                if names {
-                    visit(&Json::Text(std::borrow::Cow::Borrowed(name)));
-                }
-                every(value, names, visit);
+                visit(None, &json_text(name));
+                named(Some(name), value, visit);
             }
         }
-        leaf => visit(leaf),
+        leaf => visit(name, leaf),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod compile;
 pub mod decide;
 pub mod glob;
 pub mod pii;
+pub mod response;
 pub mod url;
 
 pub use compile::{CompileError, CompiledPolicy, PolicySource};

@@ -3,6 +3,7 @@
 use ah5_contracts::policy::Method;
 use ah5_policy::allowlist::Allowlist;
 use ah5_policy::compile::{HTTPS_ONLY, Rules};
+use ah5_policy::response::ResponseFilter;
 use ah5_policy::rules::Outcome;
 use ah5_policy::windows::Windows;
 use ah5_policy::{
@@ -25,7 +26,9 @@ pub(crate) fn run(case: &Case) -> Result<(), Mismatch> {
         "time" => time(case),
         "url" => url(case),
         "validate" => validate(case),
-        "pii" | "response" | "stream" => Err(Mismatch::new("response rules are not built yet")),
+        "pii" => pii(case),
+        "response" => response(case),
+        "stream" => Err(Mismatch::new("streams are not built yet")),
         level => Err(Mismatch::new(format!("unknown level {level}"))),
     }?;
     same(case.right_answer(), &answer)
@@ -116,10 +119,50 @@ fn rules(case: &Case) -> Answer {
     let bytes = case.request_body();
     let body = Body::new(&bytes, None);
     let mut trace = Vec::new();
-    let outcome = rules.request.evaluate(&target, &body, Some(&mut trace));
+    let outcome = rules.request.evaluate(&target, body, Some(&mut trace));
     let mut answer = outcome_json(&outcome);
     answer.insert("trace".to_owned(), trace.into());
     Ok(answer)
+}
+
+fn response(case: &Case) -> Answer {
+    let filter = filter(case)?;
+    let body = case.response.as_ref().map_or("null", |body| body.get());
+    let kind = case.response_content_type.as_deref();
+    let filtered = filter.body(Some(kind.unwrap_or("application/json")), body.as_bytes());
+    let filtered = filtered.map_err(Mismatch::new)?;
+    let body = filtered.unwrap_or_else(|| body.as_bytes().to_vec());
+    let body: Value = serde_json::from_slice(&body).map_err(Mismatch::new)?;
+    Ok(answer(json!({"body": body})))
+}
+
+/// The redactor of answers, on a text.
+fn pii(case: &Case) -> Answer {
+    let rules = json!({"request": [], "response": [
+        {"match": {}, "filter": {"redact": case.policy["redact"]}},
+    ]});
+    let rules = Rules::compile(&rules, &mut Patterns::default(), false).map_err(Mismatch::new)?;
+    let url = CanonicalUrl::parse("https://h.example/").map_err(Mismatch::new)?;
+    let target = Target::new(Method::Get, &url);
+    let filter = ResponseFilter::new(rules.response.select(&target));
+    let request = case.request();
+    let text = text(&request, "text")?;
+    let redacted = filter.body(Some("text/plain"), text.as_bytes());
+    let redacted = redacted.map_err(Mismatch::new)?;
+    let redacted = redacted.map_or_else(|| text.into(), |t| String::from_utf8_lossy(&t).into());
+    Ok(answer(json!({"redacted": Value::String(redacted)})))
+}
+
+/// The filters that the case's policy has for the answer to its request.
+fn filter(case: &Case) -> Result<ResponseFilter, Mismatch> {
+    let request = case.request();
+    let rules = compile(case).map_err(|error| Mismatch::new(format!("refused: {error}")))?;
+    let path = text(&request, "path")?;
+    let query = text(&request, "query").unwrap_or_default();
+    let url = CanonicalUrl::parse(&format!("https://h.example{path}{query}"));
+    let url = url.map_err(Mismatch::new)?;
+    let target = Target::new(method(&request)?, &url);
+    Ok(ResponseFilter::new(rules.response.select(&target)))
 }
 
 /// A policy that does not compile is refused when it is written, and denies if it is ever found

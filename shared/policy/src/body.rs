@@ -13,12 +13,19 @@ mod tests;
 pub use json::Json;
 
 /// The bytes that will be sent, and what the caller says they are. All of it is untrusted.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Body<'a> {
     bytes: &'a [u8],
     content_type: Option<&'a str>,
     encoded: bool,
     fold_keys: bool,
+    unread: bool,
+}
+
+/// A body and what was read of it so far.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
+    body: Body<'a>,
     view: OnceCell<View<'a>>,
     compact: OnceCell<String>,
     loose: OnceCell<Option<String>>,
@@ -75,9 +82,10 @@ impl<'a> Body<'a> {
 
     /// A body that nobody has looked at.
     pub(crate) fn unread() -> Self {
-        let body = Self::default();
-        let _ = body.view.set(View::Opaque(BodyError::Unread));
-        body
+        Self {
+            unread: true,
+            ..Self::default()
+        }
     }
 
     /// A body with a content encoding other than identity.
@@ -94,32 +102,67 @@ impl<'a> Body<'a> {
         self
     }
 
-    /// The same kind of body with other bytes: what a redaction leaves.
-    #[must_use]
-    pub(crate) fn with_bytes<'b>(&self, bytes: &'b [u8]) -> Body<'b>
-    where
-        'a: 'b,
-    {
-        Body {
-            bytes,
-            content_type: self.content_type,
-            encoded: self.encoded,
-            fold_keys: self.fold_keys,
-            ..Body::default()
-        }
-    }
-
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    pub fn view(&self) -> &View<'a> {
-        self.view.get_or_init(|| self.read())
+    /// What rules see of it.
+    #[must_use]
+    pub fn read(self) -> View<'a> {
+        if self.unread {
+            return View::Opaque(BodyError::Unread);
+        }
+        if self.bytes.is_empty() {
+            return View::Absent;
+        }
+        if self.encoded {
+            return View::Opaque(BodyError::Encoded);
+        }
+        let Ok(text) = str::from_utf8(self.bytes) else {
+            return View::Opaque(BodyError::NotUtf8);
+        };
+        let read = match self.content_type.map(Kind::of) {
+            Some(Kind::Json) => Json::parse(text, self.fold_keys),
+            Some(Kind::Form) => read_form(text),
+            Some(Kind::Text) if is_words(text) => return View::Words(text),
+            Some(Kind::Other | Kind::Text) => Err(BodyError::ContentType),
+            None if is_words(text) && Json::parse(text, false).is_err() => {
+                return View::Words(text);
+            }
+            None if form::looks_like(text) => read_form(text),
+            None => Json::parse(text, self.fold_keys),
+        };
+        read.map_or_else(View::Opaque, View::Data)
+    }
+}
+
+// === impl Reading ===
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(body: Body<'a>) -> Self {
+        Self {
+            body,
+            view: OnceCell::new(),
+            compact: OnceCell::new(),
+            loose: OnceCell::new(),
+        }
+    }
+
+    /// The same kind of body with other bytes: what a redaction leaves.
+    pub(crate) fn with_bytes<'b>(&self, bytes: &'b [u8]) -> Reading<'b>
+    where
+        'a: 'b,
+    {
+        Reading::new(Body { bytes, ..self.body })
+    }
+
+    pub(crate) fn view(&self) -> &View<'a> {
+        self.view.get_or_init(|| self.body.read())
     }
 
     /// The value, if the body is one.
-    pub fn data(&self) -> Option<&Json<'a>> {
+    pub(crate) fn data(&self) -> Option<&Json<'a>> {
         match self.view() {
             View::Data(data) => Some(data),
             _ => None,
@@ -127,11 +170,10 @@ impl<'a> Body<'a> {
     }
 
     /// Whether it is a form, which only reads like JSON.
-    #[must_use]
-    pub fn is_form(&self) -> bool {
-        let stated = self.content_type.map(|t| Kind::of(t) == Kind::Form);
+    pub(crate) fn is_form(&self) -> bool {
+        let stated = self.body.content_type.map(|t| Kind::of(t) == Kind::Form);
         stated.unwrap_or_else(|| {
-            let text = str::from_utf8(self.bytes).unwrap_or_default();
+            let text = str::from_utf8(self.body.bytes).unwrap_or_default();
             Json::parse(text, false).is_err() && form::looks_like(text)
         })
     }
@@ -153,38 +195,14 @@ impl<'a> Body<'a> {
         let loose = self.loose.get_or_init(|| render::loose(data));
         loose.as_deref()
     }
+}
 
-    fn read(&self) -> View<'a> {
-        if self.bytes.is_empty() {
-            return View::Absent;
-        }
-        if self.encoded {
-            return View::Opaque(BodyError::Encoded);
-        }
-        let Ok(text) = str::from_utf8(self.bytes) else {
-            return View::Opaque(BodyError::NotUtf8);
-        };
-        let read = match self.content_type.map(Kind::of) {
-            Some(Kind::Json) => Json::parse(text, self.fold_keys),
-            Some(Kind::Form) => self.read_form(text),
-            Some(Kind::Text) if is_words(text) => return View::Words(text),
-            Some(Kind::Other | Kind::Text) => Err(BodyError::ContentType),
-            None if is_words(text) && Json::parse(text, false).is_err() => {
-                return View::Words(text);
-            }
-            None if form::looks_like(text) => self.read_form(text),
-            None => Json::parse(text, self.fold_keys),
-        };
-        read.map_or_else(View::Opaque, View::Data)
+// A server that goes by the look of a body would read this one as something else.
+fn read_form(text: &str) -> Result<Json<'static>, BodyError> {
+    if text.trim_start().starts_with(['{', '[', '"']) {
+        return Err(BodyError::Mismatch);
     }
-
-    // A server that goes by the look of a body would read this one as something else.
-    fn read_form(&self, text: &str) -> Result<Json<'a>, BodyError> {
-        if text.trim_start().starts_with(['{', '[', '"']) {
-            return Err(BodyError::Mismatch);
-        }
-        form::parse(text)
-    }
+    form::parse(text)
 }
 
 // === impl BodyError ===

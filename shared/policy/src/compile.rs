@@ -10,7 +10,7 @@ use crate::allowlist::Allowlist;
 use crate::constraints::Constraints;
 use crate::decide::Limits;
 use crate::pattern::Patterns;
-use crate::rules::{MAX_RULES, RequestRules};
+use crate::rules::{MAX_RULES, RequestRules, ResponseRules};
 use crate::stored::Stored;
 use crate::windows::Windows;
 
@@ -47,6 +47,7 @@ pub struct CompiledPolicy {
     pub(crate) field_step_up: bool,
     pub(crate) limits: Limits,
     pub(crate) request_rules: RequestRules,
+    pub(crate) response_rules: ResponseRules,
     pub(crate) step_up: StepUp,
     pub(crate) windows: Windows,
 }
@@ -96,6 +97,7 @@ impl CompiledPolicy {
             field_step_up: rules.field_step_up,
             limits: limits(source.rate_limits)?,
             request_rules: rules.request,
+            response_rules: rules.response,
             step_up: step_up(source.step_up)?,
             windows: Windows::compile(source.time_windows)?,
         })
@@ -118,6 +120,7 @@ impl CompiledPolicy {
 pub struct Rules {
     pub field_step_up: bool,
     pub request: RequestRules,
+    pub response: ResponseRules,
 }
 
 // === impl Rules ===
@@ -137,9 +140,8 @@ impl Rules {
         let list = |name: &str| Ok(stored.list(name, MAX_RULES)?.unwrap_or_default());
         let request = list("request")?;
         let request = RequestRules::compile(request, "rules/request", patterns, fold_paths)?;
-        if !list("response")?.is_empty() {
-            return Err(CompileError::unenforced("rules/response", "response rules"));
-        }
+        let response = list("response")?;
+        let response = ResponseRules::compile(response, "rules/response", patterns, fold_paths)?;
         let field_step_up = match stored.get("fieldStepUpEnabled") {
             None => false,
             Some(Value::Bool(enabled)) => *enabled,
@@ -148,6 +150,7 @@ impl Rules {
         Ok(Self {
             field_step_up,
             request,
+            response,
         })
     }
 }
@@ -160,10 +163,6 @@ impl CompileError {
             path: path.into(),
             why: why.to_string(),
         }
-    }
-
-    fn unenforced(path: &str, what: &str) -> Self {
-        Self::new(path, format!("not enforced by this build: {what}"))
     }
 
     /// For a fault within `rules`: in the words that clients of the rules endpoint know, as in
@@ -183,6 +182,8 @@ impl CompileError {
                     return Some(format!("{text}.body {}", self.why));
                 }
                 "pattern" => return Some(format!("{text} custom pattern: {}", self.why)),
+                // The fault is the rule's as a whole.
+                "filter" if self.path.ends_with("/filter") => {}
                 "types" => {}
                 step if step.parse::<usize>().is_ok() => {}
                 step => text.push_str(&format!(".{step}")),

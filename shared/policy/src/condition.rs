@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::body::{Body, Json, View, json_text};
+use crate::body::{Json, Reading, View, json_text};
 use crate::compile::CompileError;
 use crate::facets::Need;
 use crate::field::FieldPath;
@@ -84,7 +84,7 @@ impl Condition {
         Ok(Self { place, test })
     }
 
-    pub(crate) fn holds(&self, body: &Body<'_>, need: Need) -> bool {
+    pub(crate) fn holds(&self, body: &Reading<'_>, need: Need) -> bool {
         match &self.place {
             Place::Body => self.holds_for_all(body, need),
             Place::Member(path) => {
@@ -105,7 +105,7 @@ impl Condition {
         }
     }
 
-    fn holds_for_all(&self, body: &Body<'_>, need: Need) -> bool {
+    fn holds_for_all(&self, body: &Reading<'_>, need: Need) -> bool {
         let whole = body.compact().map(json_text);
         if self.test.holds(whole.as_ref(), need) {
             return true;

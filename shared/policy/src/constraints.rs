@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::body::{Json, View};
+use crate::body::{Json, Reading, View};
 use crate::compile::CompileError;
 use crate::decide::Facts;
 use crate::stored::Stored;
@@ -80,15 +80,15 @@ impl Constraints {
 
     /// # Errors
     /// The refusal to show.
-    pub fn check(&self, facts: &Facts<'_>) -> Result<Trust, String> {
+    pub(crate) fn check(&self, facts: &Facts<'_>, body: &Reading<'_>) -> Result<Trust, String> {
         match self {
             Self::Microsoft {
                 tenants,
                 chats,
                 channels,
             } => microsoft(facts, tenants, chats, channels),
-            Self::Slack { channels } => slack(facts, channels),
-            Self::Telegram { chats } => telegram(facts, chats),
+            Self::Slack { channels } => slack(facts, body, channels),
+            Self::Telegram { chats } => telegram(facts, body, chats),
         }
     }
 }
@@ -120,11 +120,11 @@ impl Names {
     }
 }
 
-fn telegram(facts: &Facts<'_>, chats: &Names) -> Result<Trust, String> {
+fn telegram(facts: &Facts<'_>, body: &Reading<'_>, chats: &Names) -> Result<Trust, String> {
     if chats.is_empty() {
         return Ok(Trust::default());
     }
-    let named = named(facts, &["chat_id", "from_chat_id"])?;
+    let named = named(facts, body, &["chat_id", "from_chat_id"])?;
     if let Some(chat) = named.iter().find(|chat| !chats.has(chat)) {
         return Err(format!("Chat ID {chat} is not in the allowed chat list"));
     }
@@ -134,14 +134,14 @@ fn telegram(facts: &Facts<'_>, chats: &Names) -> Result<Trust, String> {
     })
 }
 
-fn slack(facts: &Facts<'_>, channels: &Names) -> Result<Trust, String> {
+fn slack(facts: &Facts<'_>, body: &Reading<'_>, channels: &Names) -> Result<Trust, String> {
     if channels.is_empty() {
         return Ok(Trust::default());
     }
     let members = ["channel", "channel_id", "channels", "channel_ids"];
     let mut listed = 0;
     let mut unlisted = 0;
-    for value in named(facts, &members)? {
+    for value in named(facts, body, &members)? {
         for channel in value.split(',').map(str::trim).filter(|c| !c.is_empty()) {
             if channels.has(channel) {
                 listed += 1;
@@ -217,7 +217,7 @@ fn segments_after(facts: &Facts<'_>, collection: &str) -> Vec<String> {
 }
 
 /// Every value that query and body give any of `members`.
-fn named(facts: &Facts<'_>, members: &[&str]) -> Result<Vec<String>, String> {
+fn named(facts: &Facts<'_>, body: &Reading<'_>, members: &[&str]) -> Result<Vec<String>, String> {
     let is_named = |name: &str| members.iter().any(|m| m.eq_ignore_ascii_case(name));
     let mut found: Vec<String> = facts
         .url
@@ -225,9 +225,6 @@ fn named(facts: &Facts<'_>, members: &[&str]) -> Result<Vec<String>, String> {
         .filter(|(name, _)| is_named(name.trim_end_matches("[]")))
         .map(|(_, value)| value.into_owned())
         .collect();
-    let Some(body) = facts.body else {
-        return Ok(found);
-    };
     match body.view() {
         View::Absent | View::Words(_) => {}
         View::Data(data) => collect(data, &is_named, &mut found),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use ah5_contracts::policy::Method;
 
 use crate::allowlist::Miss;
-use crate::body::Body;
+use crate::body::{Body, Reading};
 use crate::compile::CompiledPolicy;
 use crate::facets::Target;
+use crate::response::RuleFilter;
 use crate::rules::Trace;
 use crate::scan::{Match, Redaction};
 use crate::url::CanonicalUrl;
@@ -29,7 +30,7 @@ pub struct Facts<'a> {
     pub now_unix: i64,
     /// `None` is a body that nobody has looked at: no rule that reads bodies lets it pass. A call
     /// without a body has an empty one.
-    pub body: Option<&'a Body<'a>>,
+    pub body: Option<Body<'a>>,
     /// The connection's service in the catalogue, or empty.
     pub service: &'a str,
     /// The tenant that the connection's account belongs to, as its provider said.
@@ -81,7 +82,7 @@ pub struct Limits {
 }
 
 /// What several policies on one agent and connection say together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Combined {
     pub decision: Decision,
     /// The strictest of every policy that covers the call.
@@ -95,6 +96,8 @@ pub struct Combined {
     /// The body to send in place of the one given, if rules changed it.
     pub body: Option<Vec<u8>>,
     pub redactions: Vec<Redaction>,
+    /// What the answer must lose.
+    pub response: Vec<Arc<RuleFilter>>,
     /// One a policy, where facts asked for it.
     pub traces: Vec<Trace>,
 }
@@ -118,7 +121,7 @@ impl<'a> Facts<'a> {
     }
 
     #[must_use]
-    pub const fn with_body(mut self, body: &'a Body<'a>) -> Self {
+    pub const fn with_body(mut self, body: Body<'a>) -> Self {
         self.body = Some(body);
         self
     }
@@ -142,14 +145,13 @@ pub fn decide_all<'a>(
     facts: &Facts<'_>,
 ) -> Combined {
     let target = Target::new(facts.method, facts.url);
-    let unread = Body::unread();
-    let body = facts.body.unwrap_or(&unread);
+    let body = Reading::new(facts.body.unwrap_or_else(Body::unread));
     let mut judged: Vec<(usize, &CompiledPolicy, Judged)> = Vec::new();
     let mut missed: Vec<(usize, &CompiledPolicy, Reached)> = Vec::new();
     let mut traces = Vec::new();
     for (i, policy) in policies.into_iter().enumerate() {
         let mut trace = Trace::new();
-        let reached = policy.judge(facts, &target, body, facts.explain.then_some(&mut trace));
+        let reached = policy.judge(facts, &target, &body, facts.explain.then_some(&mut trace));
         traces.extend(facts.explain.then_some(trace));
         match reached {
             Reached::Judged(verdict) => judged.push((i, policy, *verdict)),
@@ -160,18 +162,27 @@ pub fn decide_all<'a>(
     let combined = if judged.is_empty() {
         refuse(&missed, facts)
     } else {
-        combine(judged, body)
+        combine(judged, facts, &target, &body)
     };
     Combined { traces, ..combined }
 }
 
-fn combine(judged: Vec<(usize, &CompiledPolicy, Judged)>, body: &Body<'_>) -> Combined {
+fn combine(
+    mut judged: Vec<(usize, &CompiledPolicy, Judged)>,
+    facts: &Facts<'_>,
+    target: &Target<'_>,
+    body: &Reading<'_>,
+) -> Combined {
     let mut limits = Limits::default();
+    let mut response = Vec::new();
     let mut redactions = Vec::new();
     let mut changed: Option<Vec<u8>> = None;
     let mut strictest = 0;
     for (at, (_, policy, verdict)) in judged.iter().enumerate() {
         limits = limits.tighten(policy.limits);
+        let leave_out = |label: &str| verdict.lets_through(label, facts);
+        let rules = &policy.response_rules;
+        rules.select_into(target, leave_out, &mut response);
         if verdict.redacts {
             redactions.extend(verdict.outcome.redactions.iter().cloned());
             changed = match changed {
@@ -187,7 +198,6 @@ fn combine(judged: Vec<(usize, &CompiledPolicy, Judged)>, body: &Body<'_>) -> Co
             strictest = at;
         }
     }
-    let mut judged = judged;
     let (policy, _, verdict) = judged.swap_remove(strictest);
     let matches = match verdict.outcome.decided {
         Some(decided) => decided.matches,
@@ -201,6 +211,7 @@ fn combine(judged: Vec<(usize, &CompiledPolicy, Judged)>, body: &Body<'_>) -> Co
         matches,
         body: changed,
         redactions,
+        response,
         traces: Vec::new(),
     }
 }
@@ -232,6 +243,7 @@ fn refuse(missed: &[(usize, &CompiledPolicy, Reached)], facts: &Facts<'_>) -> Co
         matches: Vec::new(),
         body: None,
         redactions: Vec::new(),
+        response: Vec::new(),
         traces: Vec::new(),
     }
 }

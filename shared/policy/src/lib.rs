@@ -17,6 +17,7 @@ mod number;
 pub mod pattern;
 pub mod pii;
 mod prompt;
+pub mod response;
 pub mod rules;
 mod scan;
 mod step_up;

@@ -11,6 +11,7 @@ mod email;
 mod fold;
 mod iban;
 mod kind;
+mod links;
 mod phone;
 mod probe;
 mod scan;
@@ -20,9 +21,13 @@ mod verdict;
 mod window;
 mod words;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use custom::Custom;
 use kind::Kinds;
 pub use kind::{Kind, Label};
+use links::Links;
 pub(crate) use window::{Progress, Window};
 
 /// A compiled list of types: what to look for.
@@ -30,6 +35,7 @@ pub(crate) use window::{Progress, Window};
 pub struct Recognisers {
     custom: Vec<Custom>,
     kinds: Kinds,
+    links: Option<Arc<Links>>,
 }
 
 /// One entry of a rule's list of types.
@@ -83,24 +89,43 @@ impl Recognisers {
         Ok(all)
     }
 
+    /// Looks for links to pages of `origins` that act for whoever follows them.
+    pub(crate) fn own_links(origins: &[&str]) -> Self {
+        Self {
+            links: Some(Arc::new(Links::new(origins))),
+            ..Self::default()
+        }
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.custom.is_empty() && self.kinds.is_empty()
+        self.custom.is_empty() && self.kinds.is_empty() && self.links.is_none()
     }
 
     /// What is in `text`, in order, without overlaps: overlapping finds count as one. `name` is the
     /// member whose value the text is; it counts as context.
     #[must_use]
     pub fn find(&self, text: &str, name: Option<&str>) -> Vec<Finding> {
-        let mut window = Window::whole(text, name);
-        window.is_quoted_printable = false;
-        self.find_in(&window)
+        self.find_in(&Window::whole(text, name))
     }
 
     /// `text` with every find replaced, or `None` if there is none.
     #[must_use]
     pub fn redact(&self, text: &str, name: Option<&str>, marker: &str) -> Option<String> {
         replace(text, &self.find(text, name), |_| marker.into())
+    }
+
+    /// Whether a JSON number is personal data. A bare number tells nothing by its look, or a time
+    /// stamp in ten would be someone's tax number: its member's name must speak of the kind, or
+    /// it is a card's or fits the policy's own pattern.
+    #[must_use]
+    pub fn is_telling_number(&self, text: &str, name: Option<&str>) -> bool {
+        let is_integer = text.bytes().all(|byte| byte.is_ascii_digit());
+        let tells = |finding: &Finding| match finding.label {
+            Label::Custom(_) | Label::Known(Kind::CreditCard) => true,
+            Label::Known(kind) => name.is_some_and(|name| context::named_by(name).has(kind)),
+        };
+        is_integer && self.find(text, name).iter().any(tells)
     }
 
     pub(crate) fn find_in(&self, window: &Window<'_>) -> Vec<Finding> {
@@ -121,7 +146,7 @@ impl Recognisers {
 pub(crate) fn replace<'m>(
     text: &str,
     findings: &[Finding],
-    marker: impl Fn(&Finding) -> std::borrow::Cow<'m, str>,
+    marker: impl Fn(&Finding) -> Cow<'m, str>,
 ) -> Option<String> {
     if findings.is_empty() {
         return None;

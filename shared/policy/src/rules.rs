@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::body::{Body, BodyError, Json, View};
+use crate::body::{Body, BodyError, Json, Reading, View};
 use crate::compile::CompileError;
 use crate::condition::Condition;
 use crate::facets::{Facets, Miss, Need, Target};
@@ -14,8 +14,11 @@ use crate::pattern::Patterns;
 use crate::scan::{Match, Redaction, Scan};
 use crate::stored::Stored;
 
+mod response;
 #[cfg(test)]
 mod tests;
+
+pub use response::ResponseRules;
 
 /// The compiled request rules of a policy.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +95,16 @@ impl RequestRules {
     pub fn evaluate(
         &self,
         target: &Target<'_>,
-        body: &Body<'_>,
+        body: Body<'_>,
+        trace: Option<&mut Trace>,
+    ) -> Outcome {
+        self.evaluate_read(target, &Reading::new(body), trace)
+    }
+
+    pub(crate) fn evaluate_read(
+        &self,
+        target: &Target<'_>,
+        body: &Reading<'_>,
         mut trace: Option<&mut Trace>,
     ) -> Outcome {
         let mut outcome = Outcome::default();
@@ -104,7 +116,7 @@ impl RequestRules {
         &self,
         from: usize,
         target: &Target<'_>,
-        body: &Body<'_>,
+        body: &Reading<'_>,
         outcome: &mut Outcome,
         trace: &mut Option<&mut Trace>,
     ) {
@@ -142,7 +154,7 @@ impl RequestRules {
     }
 
     /// The redactions that `outcome` tells of, applied to a body that another policy has redacted.
-    pub(crate) fn redact_again(&self, outcome: &Outcome, body: &Body<'_>) -> Option<Vec<u8>> {
+    pub(crate) fn redact_again(&self, outcome: &Outcome, body: &Reading<'_>) -> Option<Vec<u8>> {
         let mut bytes: Option<Vec<u8>> = None;
         for &rule in &outcome.redactors {
             let redact = self.rules.get(rule)?.redact.as_ref()?;
@@ -222,7 +234,7 @@ impl RequestRule {
         })
     }
 
-    fn judge(&self, target: &Target<'_>, body: &Body<'_>) -> Verdict {
+    fn judge(&self, target: &Target<'_>, body: &Reading<'_>) -> Verdict {
         let need = match self.action {
             Action::Allow => Need::Surely,
             _ => Need::May,
@@ -242,7 +254,7 @@ impl RequestRule {
         self.judge_body(body, need)
     }
 
-    fn judge_body(&self, body: &Body<'_>, need: Need) -> Verdict {
+    fn judge_body(&self, body: &Reading<'_>, need: Need) -> Verdict {
         if !self.conditions.is_empty() {
             let container = body.data().is_some_and(Json::is_container);
             // Without members an allowing rule has nothing to be sure of.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use crate::body::{Body, BodyError, Json, View, json_text};
+use crate::body::{BodyError, Json, Reading, View, json_text};
 use crate::compile::CompileError;
 use crate::stored::Stored;
 use crate::{number, text};
@@ -72,7 +72,7 @@ impl Scan {
         })
     }
 
-    pub(crate) fn find(&self, body: &Body<'_>) -> Vec<Match> {
+    pub(crate) fn find(&self, body: &Reading<'_>) -> Vec<Match> {
         let mut matches = Vec::new();
         let data = match body.view() {
             View::Absent | View::Opaque(_) => return matches,
@@ -118,7 +118,7 @@ impl Scan {
     /// The findings cannot be replaced.
     pub(crate) fn redact(
         &self,
-        body: &Body<'_>,
+        body: &Reading<'_>,
     ) -> Result<Option<(Vec<u8>, Vec<Redaction>)>, BodyError> {
         let mut data = match body.view() {
             View::Absent => return Ok(None),
@@ -188,7 +188,7 @@ impl Scan {
     ) -> Option<(Cow<'t, str>, Vec<Found>)> {
         let text = match leaf {
             Json::Text(text) => Cow::Borrowed(&**text),
-            Json::Number(raw) => number::text(raw),
+            Json::Number(raw) if self.kinds.tells(&number::text(raw), member) => number::text(raw),
             _ => return None,
         };
         let written = self.kinds.find(&text, member);

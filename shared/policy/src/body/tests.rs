@@ -29,14 +29,14 @@ fn what_cannot_be_read_in_one_certain_way_is_opaque() {
         );
     }
     let encoded = Body::new(b"{}", json).encoded();
-    assert_eq!(encoded.view(), &View::Opaque(BodyError::Encoded));
+    assert_eq!(encoded.read(), View::Opaque(BodyError::Encoded));
     let folded = Body::new(b"{\"a\":1,\"A\":2}", json).fold_keys();
     assert!(matches!(
-        folded.view(),
+        folded.read(),
         View::Opaque(BodyError::Duplicate(_))
     ));
     let bytes = Body::new(b"\xff", json);
-    assert_eq!(bytes.view(), &View::Opaque(BodyError::NotUtf8));
+    assert_eq!(bytes.read(), View::Opaque(BodyError::NotUtf8));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn json_and_forms_are_read_and_words_have_no_members() {
 #[test]
 fn the_whole_body_is_shown_as_javascript_would() {
     let text = "{\"b\":1e5,\"2\":null,\"1\":\"a\\u0001\\n\\\"é\\/\",\"l\":[true,1.50]}";
-    let body = Body::new(text.as_bytes(), None);
+    let body = Reading::new(Body::new(text.as_bytes(), None));
     let expected = "{\"1\":\"a\\u0001\\n\\\"é/\",\"2\":null,\"b\":100000,\"l\":[true,1.5]}";
     assert_eq!(body.compact(), Some(expected));
     assert_eq!(body.loose(), None);
@@ -75,8 +75,8 @@ fn the_whole_body_is_shown_as_javascript_would() {
 
 #[test]
 fn a_loose_text_shows_numbers_and_every_name_of_a_member() {
-    let body = Body::new(b"{\"max_tokens\":\"99999\"}", None);
+    let body = Reading::new(Body::new(b"{\"max_tokens\":\"99999\"}", None));
     assert!(body.loose().unwrap().starts_with("{\"max_tokens\":99999,"));
-    let body = Body::new(b"{\"maxOutputTokens\":5}", None);
+    let body = Reading::new(Body::new(b"{\"maxOutputTokens\":5}", None));
     assert!(body.loose().unwrap().contains("\"max_tokens\":5"));
 }

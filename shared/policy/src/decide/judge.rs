@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ah5_contracts::policy::{DefaultMode, Method, StepUp};
 
 use super::{Decision, Facts, Rule};
-use crate::body::Body;
+use crate::body::Reading;
 use crate::compile::CompiledPolicy;
 use crate::constraints::Trust;
 use crate::facets::Target;
@@ -33,6 +33,7 @@ pub(super) struct Judged {
     pub(super) outcome: Outcome,
     /// Whether the outcome's redactions are made.
     pub(super) redacts: bool,
+    pub(super) trust: Trust,
 }
 
 // === impl Judged ===
@@ -45,12 +46,20 @@ impl Judged {
             label: None,
             redacts: outcome.body.is_some(),
             outcome,
+            trust: Trust::default(),
         }
     }
 
     /// An explicit deny is above all; what a rule said is above what only a mode says.
     pub(super) fn rank(&self) -> (bool, u8) {
         (self.explicit, self.decision.strictness())
+    }
+
+    /// Whether the response rules of this label do not apply to the call. Full fields are only ever
+    /// sent for after a person approved them.
+    pub(super) fn lets_through(&self, label: &str, facts: &Facts<'_>) -> bool {
+        (self.trust.response && label == OUTSIDE_SCOPE)
+            || (facts.request_full_fields && FULL_FIELDS_LEAVE_OUT.contains(&label))
     }
 
     fn ask(&mut self, reason: String, rule: Rule, label: Option<Arc<str>>) {
@@ -69,7 +78,7 @@ impl CompiledPolicy {
         &self,
         facts: &Facts<'_>,
         target: &Target<'_>,
-        body: &Body<'_>,
+        body: &Reading<'_>,
         mut trace: Option<&mut Trace>,
     ) -> Reached {
         let mut note = |text: &str| {
@@ -89,7 +98,7 @@ impl CompiledPolicy {
             note("allowlists:skip(no entry)");
             return Reached::Uncovered;
         };
-        let trust = match self.constraints.as_ref().map(|c| c.check(facts)) {
+        let trust = match self.constraints.as_ref().map(|c| c.check(facts, body)) {
             None => Trust::default(),
             Some(Ok(trust)) => trust,
             Some(Err(reason)) => {
@@ -98,8 +107,9 @@ impl CompiledPolicy {
                 return Reached::Judged(Box::new(Judged::new(decision, true, Outcome::default())));
             }
         };
-        let outcome = self.request_rules.evaluate(target, body, trace);
+        let outcome = self.request_rules.evaluate_read(target, body, trace);
         let mut judged = self.by_rules(facts, entry, trust, outcome);
+        judged.trust = trust;
         self.bypass(facts, &mut judged);
         self.full_fields(facts, &mut judged);
         Reached::Judged(Box::new(judged))
@@ -248,5 +258,8 @@ const NO_FULL_FIELDS: &str = "Full field access is not available for this policy
 const ONLY_ONE_CONTACT: &str =
     "Full field access is only available for individual contact requests";
 const FULL_FIELDS_LABEL: &str = "Request full contact fields";
+const FULL_FIELDS_LEAVE_OUT: [&str; 2] =
+    ["Strip contact PII fields", "Redact PII from all responses"];
+const OUTSIDE_SCOPE: &str = "Redact PII outside trusted recipient scope";
 const CUSTOM_HINT: &str = "The policy's default mode is custom: only what a rule allows passes.";
 const READ_ONLY_HINT: &str = "A policy with default mode read_write, or a step-up mode that asks a person, lets writes pass.";

@@ -20,8 +20,7 @@ fn policy(allowlists: &Value, mode: &str, step_up: &str) -> CompiledPolicy {
 
 fn decide(policies: &[CompiledPolicy], method: Method, url: &str) -> Combined {
     let url = CanonicalUrl::parse(url).unwrap();
-    let body = Body::default();
-    let facts = Facts::new(method, &url, 0).with_body(&body);
+    let facts = Facts::new(method, &url, 0).with_body(Body::default());
     decide_all(policies, &facts)
 }
 

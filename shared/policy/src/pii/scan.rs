@@ -4,6 +4,7 @@
 
 use super::context;
 use super::kind::{Kind, Kinds};
+use super::links::Links;
 use super::probe::{Probe, is_word};
 use super::shape::{INDEX, MAX_LEAD, Shape};
 use super::verdict::{Verdict, judge};
@@ -23,6 +24,7 @@ pub(super) struct Hit {
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'k> {
     pub(super) kinds: Kinds,
+    pub(super) links: Option<&'k Links>,
     /// The member whose value the text is.
     pub(super) name: Option<&'k str>,
 }
@@ -152,6 +154,13 @@ impl Scan<'_, '_> {
         }
         self.attempt(Kind::Url, start, words::url);
         self.attempt(Kind::SecretCode, start, secret::labelled);
+        if let Some(found) = self
+            .wanted
+            .links
+            .and_then(|links| links.at(&mut self.probe, start))
+        {
+            self.record(start, found, Verdict::Possible);
+        }
     }
 
     fn network(&mut self, start: usize) {

@@ -150,9 +150,10 @@ fn own(
     open
 }
 
-fn wanted<'a>(recognisers: &Recognisers, window: &Window<'a>) -> Wanted<'a> {
+fn wanted<'a>(recognisers: &'a Recognisers, window: &Window<'a>) -> Wanted<'a> {
     Wanted {
         kinds: recognisers.kinds,
+        links: recognisers.links.as_deref(),
         name: window.name,
     }
 }

@@ -25,6 +25,11 @@ impl Kinds {
         recognisers.map(Self).map_err(|error| types.blame(&error))
     }
 
+    /// Whether a number says by itself or by its member's name that it is personal data.
+    pub(crate) fn tells(&self, number: &str, member: Option<&str>) -> bool {
+        self.0.is_telling_number(number, member)
+    }
+
     pub(crate) fn find(&self, text: &str, member: Option<&str>) -> Vec<Found> {
         let findings = self.0.find(text, member).into_iter();
         findings

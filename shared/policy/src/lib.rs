@@ -10,6 +10,7 @@ pub mod decide;
 pub mod glob;
 pub mod pii;
 pub mod response;
+pub mod stream;
 pub mod url;
 
 pub use compile::{CompileError, CompiledPolicy, PolicySource};

@@ -1,10 +1,13 @@
 //! The levels that are pure functions: the engine's own parts, called as the planes call them.
 
+use std::sync::Arc;
+
 use ah5_contracts::policy::Method;
 use ah5_policy::allowlist::Allowlist;
 use ah5_policy::compile::{HTTPS_ONLY, Rules};
 use ah5_policy::response::ResponseFilter;
 use ah5_policy::rules::Outcome;
+use ah5_policy::stream::StreamFilter;
 use ah5_policy::windows::Windows;
 use ah5_policy::{
     Body, CanonicalUrl, CompileError, CompiledPolicy, Decision, Facts, Patterns, PolicySource,
@@ -28,7 +31,7 @@ pub(crate) fn run(case: &Case) -> Result<(), Mismatch> {
         "validate" => validate(case),
         "pii" => pii(case),
         "response" => response(case),
-        "stream" => Err(Mismatch::new("streams are not built yet")),
+        "stream" => stream(case),
         level => Err(Mismatch::new(format!("unknown level {level}"))),
     }?;
     same(case.right_answer(), &answer)
@@ -136,6 +139,21 @@ fn response(case: &Case) -> Answer {
     Ok(answer(json!({"body": body})))
 }
 
+fn stream(case: &Case) -> Answer {
+    let request = case.request();
+    let kind = request["contentType"].as_str();
+    let mut stream = StreamFilter::new(Arc::new(filter(case)?), kind, MAX_HELD);
+    let mut out = Vec::new();
+    for chunk in request["chunks"].as_array().into_iter().flatten() {
+        let chunk = chunk.as_str().unwrap_or_default();
+        stream
+            .push(chunk.as_bytes(), &mut out)
+            .map_err(Mismatch::new)?;
+    }
+    stream.finish(&mut out).map_err(Mismatch::new)?;
+    Ok(answer(json!({"output": String::from_utf8_lossy(&out)})))
+}
+
 /// The redactor of answers, on a text.
 fn pii(case: &Case) -> Answer {
     let rules = json!({"request": [], "response": [
@@ -232,3 +250,5 @@ fn answer(value: Value) -> Map<String, Value> {
         _ => Map::new(),
     }
 }
+
+const MAX_HELD: usize = 1 << 20;

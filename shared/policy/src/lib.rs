@@ -22,6 +22,7 @@ pub mod rules;
 mod scan;
 mod step_up;
 mod stored;
+pub mod stream;
 mod text;
 pub mod url;
 pub mod windows;

@@ -28,7 +28,7 @@ use custom::Custom;
 use kind::Kinds;
 pub use kind::{Kind, Label};
 use links::Links;
-pub(crate) use window::{Progress, Window};
+pub(crate) use window::{Progress, Window, scan};
 
 /// A compiled list of types: what to look for.
 #[derive(Clone, Debug, Default)]
@@ -130,7 +130,7 @@ impl Recognisers {
 
     pub(crate) fn find_in(&self, window: &Window<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
-        window::scan(self, window, &mut Progress::default(), &mut findings);
+        scan(self, window, &mut Progress::default(), &mut findings);
         united(findings)
     }
 

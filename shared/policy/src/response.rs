@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::pii::{PiiError, PiiType, Recognisers};
+use crate::stream::join_items;
 
 mod base64;
 pub mod content;
@@ -18,7 +19,7 @@ mod patch;
 
 use content::Content;
 pub(crate) use json::{Malformed, Reader, quote, unquote};
-use leaf::Redactor;
+pub(crate) use leaf::Redactor;
 use names::Names;
 pub(crate) use pass::{Given, Plan};
 
@@ -148,13 +149,24 @@ impl ResponseFilter {
         }
         match content::of(content_type, body)? {
             Content::Events | Content::Lines => self.whole_stream(content_type, body),
-            Content::Json => self.json(body, None).map_err(|_| Unfilterable::Malformed),
+            Content::Json => self.whole_json(body),
             Content::Mail(text) => self.text(text, true),
             Content::Text(text) => match self.json_in_text(body) {
                 Some(filtered) => Ok(filtered),
                 None => self.text(text, false),
             },
         }
+    }
+
+    fn whole_json(&self, body: &[u8]) -> Result<Option<Vec<u8>>, Unfilterable> {
+        let is_list = body.trim_ascii_start().first() == Some(&b'[');
+        let given = if is_list && memchr::memmem::find(body, b"\"candidates\"").is_some() {
+            join_items(self, body)?
+        } else {
+            Vec::new()
+        };
+        self.json(body, Some(&given))
+            .map_err(|_| Unfilterable::Malformed)
     }
 
     /// What the rules say of an answer they cannot filter: the strictest of them.
@@ -221,8 +233,12 @@ impl ResponseFilter {
         content_type: Option<&str>,
         body: &[u8],
     ) -> Result<Option<Vec<u8>>, Unfilterable> {
-        let _ = (content_type, body);
-        Err(Unfilterable::Unknown)
+        let rules = Arc::new(self.clone());
+        let mut stream = crate::stream::StreamFilter::new(rules, content_type, body.len());
+        let mut out = Vec::with_capacity(body.len());
+        stream.push(body, &mut out)?;
+        stream.finish(&mut out)?;
+        Ok((out != body).then_some(out))
     }
 
     fn plan<'a>(&'a self, given: Option<&'a [Given]>) -> Plan<'a> {

@@ -47,13 +47,22 @@ impl Progress {
     }
 }
 
-/// Adds every find before the answer, which is where more text may change the outcome.
+/// How far a window is decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// What a later look needs as context starts here.
+    pub(crate) keep_from: usize,
+    /// From here on more text may change the outcome.
+    pub(crate) open: usize,
+}
+
+/// Adds every find that starts before what is still open.
 pub(crate) fn scan(
     recognisers: &Recognisers,
     window: &Window<'_>,
     progress: &mut Progress,
     findings: &mut Vec<Finding>,
-) -> usize {
+) -> Seen {
     let text = window.text.as_bytes();
     let fold = fold(text, window.is_end, window.is_quoted_printable);
     let mut open = fold.open.unwrap_or(text.len());
@@ -68,16 +77,24 @@ pub(crate) fn scan(
             .map(Finding::of),
     );
     if !recognisers.custom.is_empty() {
-        own(
+        open = own(
             recognisers,
             window,
             fold.folded.as_ref(),
             open,
             progress,
             findings,
-        )
-    } else {
-        open
+        );
+    }
+    let keep_from = floor_char(
+        window.text,
+        open.saturating_sub(context::BACK + LOOK_BEHIND),
+    );
+    Seen {
+        keep_from: fold
+            .folded
+            .map_or(keep_from, |folded| folded.floor(keep_from)),
+        open,
     }
 }
 
@@ -158,6 +175,13 @@ fn wanted<'a>(recognisers: &'a Recognisers, window: &Window<'a>) -> Wanted<'a> {
     }
 }
 
+fn floor_char(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
 fn is_due(start: usize, from: usize, open: usize) -> bool {
     (from..open).contains(&start)
 }
@@ -189,3 +213,5 @@ impl Custom {
 }
 
 const CUSTOM: u8 = 60;
+/// Word boundaries look at what stands before a place.
+const LOOK_BEHIND: usize = 8;

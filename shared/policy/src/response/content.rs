@@ -66,6 +66,11 @@ pub(crate) fn streamed(content_type: Option<&str>) -> Option<Streamed> {
     }
 }
 
+/// Whether a body of this type can only be passed or refused.
+pub(crate) fn is_binary(content_type: Option<&str>) -> bool {
+    matches!(promise(content_type), Promise::Binary | Promise::Encrypted)
+}
+
 /// Streams that can be filtered as they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Streamed {
@@ -143,7 +148,7 @@ fn is_plain_charset(content_type: &str) -> bool {
 }
 
 /// Text has no control characters but layout and escape sequences.
-fn is_text(text: &str) -> bool {
+pub(crate) fn is_text(text: &str) -> bool {
     let is_odd = |byte: u8| byte < 9 || (0xe..0x20).contains(&byte) && byte != 0x1b;
     !text.bytes().any(is_odd)
 }

@@ -106,7 +106,7 @@ impl Pass<'_> {
         let token = (start, self.reader.at);
         self.reader.expect(b':')?;
         self.reader.skip_blanks();
-        if self.is_kept(token, has_escapes, is_top) {
+        if self.is_kept(token, has_escapes, is_top) && !self.repeats_tokens(token) {
             self.keep(start);
             self.redact_name(token);
             return self.value(Some(token), false);
@@ -123,6 +123,13 @@ impl Pass<'_> {
         };
         (!is_top || self.plan.allow.iter().all(|names| names.has(&name)))
             && !self.plan.deny.iter().any(|names| names.has(&name))
+    }
+
+    /// Models repeat their text token by token on demand, where no pattern can match.
+    fn repeats_tokens(&self, token: (usize, usize)) -> bool {
+        !self.plan.redactors.is_empty()
+            && matches!(self.reader.peek(), Some(b'{' | b'['))
+            && &self.body[token.0..token.1] == b"\"logprobs\""
     }
 
     /// An item stays: if all before it went, their last comma goes too.

@@ -173,46 +173,30 @@ fn combine(
     target: &Target<'_>,
     body: &Reading<'_>,
 ) -> Combined {
-    let mut limits = Limits::default();
-    let mut response = Vec::new();
-    let mut redactions = Vec::new();
-    let mut changed: Option<Vec<u8>> = None;
-    let mut strictest = 0;
-    for (at, (_, policy, verdict)) in judged.iter().enumerate() {
-        limits = limits.tighten(policy.limits);
+    let mut all = Combined::denied(String::new(), None, None);
+    for (_, policy, verdict) in &judged {
+        all.limits = all.limits.tighten(policy.limits);
         let leave_out = |label: &str| verdict.lets_through(label, facts);
         let rules = &policy.response_rules;
-        rules.select_into(target, leave_out, &mut response);
+        rules.select_into(target, leave_out, &mut all.response);
         if verdict.redacts {
-            redactions.extend(verdict.outcome.redactions.iter().cloned());
-            changed = match changed {
-                None => verdict.outcome.body.clone(),
-                Some(earlier) => {
-                    let rules = &policy.request_rules;
-                    let again = rules.redact_again(&verdict.outcome, &body.with_bytes(&earlier));
-                    Some(again.unwrap_or(earlier))
-                }
-            };
+            all.redact(policy, verdict, body);
         }
-        if verdict.rank() > judged[strictest].2.rank() {
+    }
+    let mut strictest = 0;
+    for at in 1..judged.len() {
+        if judged[at].2.rank() > judged[strictest].2.rank() {
             strictest = at;
         }
     }
     let (policy, _, verdict) = judged.swap_remove(strictest);
-    let matches = match verdict.outcome.decided {
-        Some(decided) => decided.matches,
-        None => Vec::new(),
-    };
+    let decided = verdict.outcome.decided;
     Combined {
         decision: verdict.decision,
-        limits,
         policy: Some(policy),
         label: verdict.label,
-        matches,
-        body: changed,
-        redactions,
-        response,
-        traces: Vec::new(),
+        matches: decided.map(|decided| decided.matches).unwrap_or_default(),
+        ..all
     }
 }
 
@@ -236,15 +220,40 @@ fn refuse(missed: &[(usize, &CompiledPolicy, Reached)], facts: &Facts<'_>) -> Co
         None => (None, NO_POLICY.to_owned(), None, None),
     };
     Combined {
-        decision: Decision::Deny { reason, hint, rule },
-        limits: Limits::default(),
         policy,
-        label: None,
-        matches: Vec::new(),
-        body: None,
-        redactions: Vec::new(),
-        response: Vec::new(),
-        traces: Vec::new(),
+        ..Combined::denied(reason, hint, rule)
+    }
+}
+
+// === impl Combined ===
+
+impl Combined {
+    fn denied(reason: String, hint: Option<String>, rule: Option<Rule>) -> Self {
+        Self {
+            decision: Decision::Deny { reason, hint, rule },
+            limits: Limits::default(),
+            policy: None,
+            label: None,
+            matches: Vec::new(),
+            body: None,
+            redactions: Vec::new(),
+            response: Vec::new(),
+            traces: Vec::new(),
+        }
+    }
+
+    /// Adds one policy's redactions to those of the policies before it.
+    fn redact(&mut self, policy: &CompiledPolicy, verdict: &Judged, body: &Reading<'_>) {
+        self.redactions
+            .extend(verdict.outcome.redactions.iter().cloned());
+        self.body = match self.body.take() {
+            None => verdict.outcome.body.clone(),
+            Some(earlier) => {
+                let rules = &policy.request_rules;
+                let again = rules.redact_again(&verdict.outcome, &body.with_bytes(&earlier));
+                Some(again.unwrap_or(earlier))
+            }
+        };
     }
 }
 

@@ -135,7 +135,8 @@ const fn bit(method: Method) -> u8 {
 
 /// `None` if the text has nothing encoded.
 fn decoded(text: &str, form: bool) -> Option<String> {
-    if !text.contains('%') && !(form && text.contains('+')) {
+    let plus = form && text.contains('+');
+    if !plus && !text.contains('%') {
         return None;
     }
     let bytes = text.as_bytes();

@@ -8,6 +8,7 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind, Look, literal};
 
 mod class;
+mod quantifier;
 #[cfg(test)]
 mod tests;
 mod translate;

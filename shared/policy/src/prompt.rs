@@ -65,9 +65,8 @@ fn input_item(out: &mut String, item: &Json<'_>) {
 
 /// A text or a list; anything else says nothing.
 fn texts(out: &mut String, value: Option<&Json<'_>>) {
-    match value {
-        Some(Json::Text(_) | Json::List(_)) => all(out, value),
-        _ => {}
+    if let Some(Json::Text(_) | Json::List(_)) = value {
+        all(out, value);
     }
 }
 

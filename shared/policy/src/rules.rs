@@ -6,18 +6,19 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::body::{Body, BodyError, Json, Reading, View};
+use crate::body::{Body, BodyError, Reading};
 use crate::compile::CompileError;
-use crate::condition::Condition;
-use crate::facets::{Facets, Miss, Need, Target};
+use crate::facets::Target;
 use crate::pattern::Patterns;
-use crate::scan::{Match, Redaction, Scan};
+use crate::scan::{Match, Redacted, Redaction};
 use crate::stored::Stored;
 
+mod request;
 mod response;
 #[cfg(test)]
 mod tests;
 
+use request::{RequestRule, Verdict};
 pub use response::ResponseRules;
 
 /// The compiled request rules of a policy.
@@ -32,16 +33,6 @@ pub enum Action {
     Deny,
     Redact,
     RequireApproval,
-}
-
-#[derive(Clone, Debug)]
-struct RequestRule {
-    label: Option<Arc<str>>,
-    facets: Facets,
-    conditions: Box<[Condition]>,
-    pii: Option<Box<Scan>>,
-    action: Action,
-    redact: Option<Box<Scan>>,
 }
 
 /// What the rules say of a call.
@@ -128,18 +119,16 @@ impl RequestRules {
             match verdict {
                 Verdict::Skip(_) => {}
                 Verdict::Unreadable(error) => {
-                    let decided = rule.decided(i, Action::Deny, Vec::new());
-                    outcome.decided = Some(Decided {
-                        unreadable: Some(error),
-                        ..decided
-                    });
+                    let mut decided = rule.decided(i, Action::Deny, Vec::new());
+                    decided.unreadable = Some(error);
+                    outcome.decided = Some(decided);
                     return;
                 }
                 Verdict::Match(matches) => {
                     outcome.decided = Some(rule.decided(i, rule.action, matches));
                     return;
                 }
-                Verdict::Redact(bytes, redactions) => {
+                Verdict::Redact(Redacted { bytes, redactions }) => {
                     let by = rule.decided(i, Action::Redact, Vec::new());
                     outcome.redacted_by.get_or_insert(by);
                     outcome.redactions.extend(redactions);
@@ -162,151 +151,11 @@ impl RequestRules {
                 Some(bytes) => redact.redact(&body.with_bytes(bytes)),
                 None => redact.redact(body),
             };
-            if let Ok(Some((changed, _))) = changed {
-                bytes = Some(changed);
+            if let Ok(Some(changed)) = changed {
+                bytes = Some(changed.bytes);
             }
         }
         bytes
-    }
-}
-
-enum Verdict {
-    Match(Vec<Match>),
-    Redact(Vec<u8>, Vec<Redaction>),
-    Skip(Skip),
-    /// The rule needs a body that cannot be read: it would deny, or might.
-    Unreadable(BodyError),
-}
-
-#[derive(Clone, Copy)]
-enum Skip {
-    BodyCondition,
-    BodyType,
-    Facet(Miss),
-    Pii,
-    PiiBodyType,
-    /// A redaction that found nothing is no match.
-    Redact,
-}
-
-// === impl RequestRule ===
-
-impl RequestRule {
-    fn compile(
-        stored: &Value,
-        at: &str,
-        patterns: &mut Patterns,
-        fold_paths: bool,
-    ) -> Result<Self, CompileError> {
-        let stored = Stored::object(stored, at, &["label", "match", "action", "redactConfig"])?;
-        let action = action(&stored)?;
-        let found = Stored::object(
-            stored.required("match")?,
-            &stored.path("match"),
-            &["methods", "urlPattern", "queryPattern", "body", "pii"],
-        )?;
-        // Only what restricts has to see through spellings of a path that the service takes for one.
-        let fold = fold_paths && action != Action::Allow;
-        let facets = Facets::compile(&found, patterns, fold)?;
-        let conditions = found.list("body", MAX_CONDITIONS)?.unwrap_or_default();
-        let conditions = conditions
-            .iter()
-            .enumerate()
-            .map(|(i, stored)| {
-                Condition::compile(stored, &found.path(&format!("body/{i}")), patterns)
-            })
-            .collect::<Result<_, _>>()?;
-        let scan = |stored: &Stored<'_>, name: &str| match stored.get(name) {
-            None => Ok(None),
-            Some(value) => Scan::compile(value, &stored.path(name)).map(|s| Some(Box::new(s))),
-        };
-        let redact = scan(&stored, "redactConfig")?;
-        if action == Action::Redact && redact.is_none() {
-            return Err(stored.error("redactConfig", "is required to redact"));
-        }
-        Ok(Self {
-            label: label(&stored)?,
-            facets,
-            conditions,
-            pii: scan(&found, "pii")?,
-            action,
-            redact: redact.filter(|_| action == Action::Redact),
-        })
-    }
-
-    fn judge(&self, target: &Target<'_>, body: &Reading<'_>) -> Verdict {
-        let need = match self.action {
-            Action::Allow => Need::Surely,
-            _ => Need::May,
-        };
-        if let Err(miss) = self.facets.check(target, need) {
-            return Verdict::Skip(Skip::Facet(miss));
-        }
-        if self.conditions.is_empty() && self.pii.is_none() && self.redact.is_none() {
-            return Verdict::Match(Vec::new());
-        }
-        if let View::Opaque(error) = body.view() {
-            return match need {
-                Need::Surely => Verdict::Skip(Skip::BodyType),
-                Need::May => Verdict::Unreadable(error.clone()),
-            };
-        }
-        self.judge_body(body, need)
-    }
-
-    fn judge_body(&self, body: &Reading<'_>, need: Need) -> Verdict {
-        if !self.conditions.is_empty() {
-            let container = body.data().is_some_and(Json::is_container);
-            // Without members an allowing rule has nothing to be sure of.
-            let holds = (container || need == Need::May)
-                && self.conditions.iter().all(|c| c.holds(body, need));
-            if !holds && !container {
-                return Verdict::Skip(Skip::BodyType);
-            }
-            if !holds {
-                return Verdict::Skip(Skip::BodyCondition);
-            }
-        }
-        let mut matches = Vec::new();
-        if let Some(pii) = &self.pii {
-            matches = pii.find(body);
-            let readable = !matches!(body.view(), View::Absent);
-            match (matches.is_empty(), readable) {
-                (false, _) => {}
-                (true, true) => return Verdict::Skip(Skip::Pii),
-                (true, false) => return Verdict::Skip(Skip::PiiBodyType),
-            }
-        }
-        match &self.redact {
-            None => Verdict::Match(matches),
-            Some(redact) => match redact.redact(body) {
-                Ok(None) => Verdict::Skip(Skip::Redact),
-                Ok(Some((bytes, redactions))) => Verdict::Redact(bytes, redactions),
-                Err(error) => Verdict::Unreadable(error),
-            },
-        }
-    }
-
-    fn decided(&self, rule: usize, action: Action, matches: Vec<Match>) -> Decided {
-        Decided {
-            action,
-            rule,
-            label: self.label.clone(),
-            matches,
-            unreadable: None,
-        }
-    }
-
-    fn trace(&self, i: usize, verdict: &Verdict) -> String {
-        let name = match &self.label {
-            Some(label) => label.to_string(),
-            None => format!("rule[{i}]"),
-        };
-        match verdict {
-            Verdict::Skip(skip) => format!("{name}:skip({skip})"),
-            Verdict::Unreadable(_) => format!("{name}:MATCH(deny, body unreadable)"),
-            Verdict::Match(_) | Verdict::Redact(..) => format!("{name}:MATCH({})", self.action),
-        }
     }
 }
 
@@ -323,32 +172,6 @@ impl fmt::Display for Action {
     }
 }
 
-impl fmt::Display for Skip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BodyCondition => "body-cond",
-            Self::BodyType => "body-type",
-            Self::Facet(Miss::Method) => "method",
-            Self::Facet(Miss::Query) => "query",
-            Self::Facet(Miss::Url) => "url",
-            Self::Pii => "pii",
-            Self::PiiBodyType => "pii-body-type",
-            Self::Redact => "redact",
-        })
-    }
-}
-
-fn action(stored: &Stored<'_>) -> Result<Action, CompileError> {
-    match stored.text("action")? {
-        Some("allow") => Ok(Action::Allow),
-        Some("deny") => Ok(Action::Deny),
-        Some("redact") => Ok(Action::Redact),
-        Some("require_approval") => Ok(Action::RequireApproval),
-        Some(_) => Err(stored.error("action", "must be equal to one of the allowed values")),
-        None => Err(stored.error("action", "is required")),
-    }
-}
-
 /// A label that is empty is none.
 pub(crate) fn label(stored: &Stored<'_>) -> Result<Option<Arc<str>>, CompileError> {
     let label = stored.text("label")?.filter(|label| !label.is_empty());
@@ -361,5 +184,4 @@ pub(crate) fn label(stored: &Stored<'_>) -> Result<Option<Arc<str>>, CompileErro
 
 /// Most rules of a kind in one policy.
 pub(crate) const MAX_RULES: usize = 500;
-const MAX_CONDITIONS: usize = 50;
 const MAX_LABEL: usize = 500;

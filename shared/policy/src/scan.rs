@@ -37,6 +37,13 @@ pub struct Redaction {
     pub field: String,
 }
 
+/// A body after replacing, and what was replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Redacted {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) redactions: Vec<Redaction>,
+}
+
 /// Compiled kinds and fields.
 #[derive(Clone, Debug)]
 pub(crate) struct Scan {
@@ -116,10 +123,7 @@ impl Scan {
     ///
     /// # Errors
     /// The findings cannot be replaced.
-    pub(crate) fn redact(
-        &self,
-        body: &Reading<'_>,
-    ) -> Result<Option<(Vec<u8>, Vec<Redaction>)>, BodyError> {
+    pub(crate) fn redact(&self, body: &Reading<'_>) -> Result<Option<Redacted>, BodyError> {
         let mut data = match body.view() {
             View::Absent => return Ok(None),
             View::Opaque(error) => return Err(error.clone()),
@@ -150,7 +154,7 @@ impl Scan {
             (Json::Text(words), View::Words(_)) => words.as_bytes().to_vec(),
             _ => data.to_bytes(),
         };
-        Ok(Some((bytes, redactions)))
+        Ok(Some(Redacted { bytes, redactions }))
     }
 
     fn redact_leaf(&self, leaf: &mut Json<'_>, field: &str, redactions: &mut Vec<Redaction>) {

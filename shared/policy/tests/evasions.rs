@@ -37,9 +37,13 @@ fn outcome(combined: &Combined) -> &'static str {
     }
 }
 
+fn parse(url: &str) -> CanonicalUrl {
+    CanonicalUrl::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
 /// What a POST of `body` comes to.
 fn posted(rules: &Value, body: &str, content_type: Option<&str>) -> &'static str {
-    let url = CanonicalUrl::parse("https://h.example/x").unwrap();
+    let url = parse("https://h.example/x");
     let body = Body::new(body.as_bytes(), content_type);
     outcome(&decide(
         &policy("h.example", rules),
@@ -133,7 +137,7 @@ fn case_hides_nothing_where_the_service_ignores_it() {
 fn a_rule_sees_the_merged_query_however_it_is_encoded() {
     let rules = deny(json!({"queryPattern": "[?&]alt=media(&|$)"}));
     assert_eq!(fetched(&rules, "https://h.example/f?%61lt=medi%61"), "deny");
-    let mut url = CanonicalUrl::parse("https://h.example/f?alt=json&x=1").unwrap();
+    let mut url = parse("https://h.example/f?alt=json&x=1");
     url.merge([("alt", "media")]).unwrap();
     let body = Body::default();
     let got = decide(&policy("h.example", &rules), Method::Get, &url, body);
@@ -216,7 +220,7 @@ fn a_body_that_no_rule_can_read_gets_past_no_rule_that_must_read_it() {
             "{body} {content_type:?}"
         );
     }
-    let url = CanonicalUrl::parse("https://h.example/x").unwrap();
+    let url = parse("https://h.example/x");
     let policy = policy("h.example", &deny);
     let encoded = Body::new(b"{}", JSON).encoded();
     assert_eq!(
@@ -365,7 +369,7 @@ fn redacting_neither_skips_nor_satisfies_a_later_rule() {
     );
 
     let policy = policy("h.example", &json!([redact]));
-    let url = CanonicalUrl::parse("https://h.example/x").unwrap();
+    let url = parse("https://h.example/x");
     let body = Body::new(ssn.as_bytes(), JSON);
     let got = decide(&policy, Method::Post, &url, body);
     let sent = String::from_utf8(got.body.unwrap()).unwrap();
@@ -394,7 +398,7 @@ fn sending_personal_data_unredacted_takes_a_person() {
     let redact = json!([{"match": {}, "action": "redact", "label": "Red",
         "redactConfig": {"types": [{"type": "us_ssn"}], "fields": ["t"]}}]);
     let policy = policy("h.example", &redact);
-    let url = CanonicalUrl::parse("https://h.example/x").unwrap();
+    let url = parse("https://h.example/x");
     let body = Body::new(b"{\"t\":\"SSN 123-45-6789\"}", JSON);
     let mut facts = Facts::new(Method::Post, &url, 0).with_body(body);
     facts.bypass_pii_redaction = true;

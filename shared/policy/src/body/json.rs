@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use super::BodyError;
 
+mod names;
+
 /// A JSON value that borrows what it can. Numbers stay as they were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Json<'a> {
@@ -115,7 +117,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             self.expect(b'}')?;
-            check_names(&members, self.fold_keys)?;
+            names::check(&members, self.fold_keys)?;
             return Ok(Json::Object(members));
         }
     }
@@ -283,38 +285,6 @@ impl<'a> Reader<'a> {
 
     fn fault<T>(&self) -> Result<T, BodyError> {
         Err(BodyError::Json(self.at))
-    }
-}
-
-/// Refuses a member named twice. Few members are compared with each other, many are sorted.
-fn check_names(members: &[(Cow<'_, str>, Json<'_>)], fold: bool) -> Result<(), BodyError> {
-    let same = |a: &str, b: &str| {
-        if fold {
-            a.to_lowercase() == b.to_lowercase()
-        } else {
-            a == b
-        }
-    };
-    if members.len() <= 8 {
-        for (i, (name, _)) in members.iter().enumerate() {
-            if members[..i].iter().any(|(earlier, _)| same(earlier, name)) {
-                return Err(BodyError::duplicate(name));
-            }
-        }
-        return Ok(());
-    }
-    let key = |name: &Cow<'_, str>| {
-        if fold {
-            name.to_lowercase()
-        } else {
-            name.clone().into_owned()
-        }
-    };
-    let mut names: Vec<String> = members.iter().map(|(name, _)| key(name)).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(BodyError::duplicate(&pair[0])),
-        None => Ok(()),
     }
 }
 

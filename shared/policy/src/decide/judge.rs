@@ -50,6 +50,11 @@ impl Judged {
         }
     }
 
+    fn constrained(reason: String) -> Self {
+        let decision = deny(reason, None, Rule::ProviderConstraints);
+        Self::new(decision, true, Outcome::default())
+    }
+
     /// An explicit deny is above all; what a rule said is above what only a mode says.
     pub(super) fn rank(&self) -> (bool, u8) {
         (self.explicit, self.decision.strictness())
@@ -98,13 +103,12 @@ impl CompiledPolicy {
             note("allowlists:skip(no entry)");
             return Reached::Uncovered;
         };
-        let trust = match self.constraints.as_ref().map(|c| c.check(facts, body)) {
-            None => Trust::default(),
-            Some(Ok(trust)) => trust,
-            Some(Err(reason)) => {
+        let constraints = self.constraints.as_ref();
+        let trust = match constraints.map_or(Ok(Trust::default()), |c| c.check(facts, body)) {
+            Ok(trust) => trust,
+            Err(reason) => {
                 note("providerConstraints:MATCH(deny)");
-                let decision = deny(reason, None, Rule::ProviderConstraints);
-                return Reached::Judged(Box::new(Judged::new(decision, true, Outcome::default())));
+                return Reached::Judged(Box::new(Judged::constrained(reason)));
             }
         };
         let outcome = self.request_rules.evaluate_read(target, body, trace);

@@ -80,6 +80,8 @@ fn what_cannot_run_in_linear_time_is_refused_by_name() {
         ("a{3,2}", "out of order"),
         ("a{99999999999}", "out of order"),
         ("\\p{L}", "\\p"),
+        ("\\B", "\\B"),
+        ("\\c", "\\c"),
         ("\\012", "octal"),
         ("\\", "backslash"),
         ("\\uD800", "surrogate"),

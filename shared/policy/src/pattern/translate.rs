@@ -1,11 +1,11 @@
 //! From the ECMAScript dialect (no flags, but for a leading `(?i)`) to that of the `regex` crate.
 //! Every construct is either rewritten so that it means the same, or refused by name.
 
-use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
 use super::class::Class;
+use super::quantifier::MAX_REPEAT;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
@@ -13,12 +13,16 @@ pub(super) enum Refused {
     BackReference,
     #[error("a character class is not closed or out of order")]
     Class,
+    #[error("\\c without a letter")]
+    Control,
     #[error("it ends in a backslash")]
     EndsInBackslash,
     #[error("invalid group")]
     Group,
     #[error("look-around cannot run in linear time")]
     LookAround,
+    #[error("\\B is not known")]
+    NotBoundary,
     #[error("nothing to repeat")]
     NothingToRepeat,
     #[error("octal escapes are not known")]
@@ -54,8 +58,8 @@ pub(super) fn translate(pattern: &str, fold: bool) -> Result<String, Refused> {
 }
 
 pub(super) struct Translator<'a> {
-    rest: Peekable<Chars<'a>>,
-    out: String,
+    pub(super) rest: Peekable<Chars<'a>>,
+    pub(super) out: String,
     fold: bool,
 }
 
@@ -154,73 +158,11 @@ impl Translator<'_> {
     }
 
     fn assertion(&mut self) -> bool {
-        let Some(&c @ ('b' | 'B')) = self.rest.peek() else {
-            return false;
-        };
-        self.rest.next();
-        self.out
-            .push_str(if c == 'b' { "(?-u:\\b)" } else { "\\B" });
-        true
-    }
-
-    fn no_quantifier(&mut self) -> Result<(), Refused> {
-        match self.rest.peek() {
-            Some('*' | '+' | '?') => Err(Refused::NothingToRepeat),
-            Some('{') => {
-                let mut ahead = self.rest.clone();
-                ahead.next();
-                match parse_bounds(&mut ahead) {
-                    Some(_) => Err(Refused::NothingToRepeat),
-                    None => Ok(()),
-                }
-            }
-            _ => Ok(()),
+        let found = self.take('b');
+        if found {
+            self.out.push_str("(?-u:\\b)");
         }
-    }
-
-    fn quantifier(&mut self) -> Result<(), Refused> {
-        match self.rest.peek() {
-            Some(&c @ ('*' | '+' | '?')) => {
-                self.rest.next();
-                self.out.push(c);
-            }
-            Some('{') => {
-                let mut ahead = self.rest.clone();
-                ahead.next();
-                let Some((least, most)) = parse_bounds(&mut ahead) else {
-                    return Ok(());
-                };
-                self.rest = ahead;
-                self.repeat(least, most)?;
-            }
-            _ => return Ok(()),
-        }
-        if self.take('?') {
-            self.out.push('?');
-        }
-        self.no_quantifier()
-    }
-
-    fn repeat(&mut self, least: Option<u32>, most: Option<Option<u32>>) -> Result<(), Refused> {
-        let in_range = |n: Option<u32>| n.filter(|&n| n <= MAX_REPEAT).ok_or(Refused::Repeat);
-        let least = in_range(least)?;
-        let _ = match most {
-            None => write!(self.out, "{{{least}}}"),
-            Some(None) => write!(self.out, "{{{least},}}"),
-            Some(most) => {
-                let most = in_range(most)?;
-                if most < least {
-                    return Err(Refused::Repeat);
-                }
-                write!(self.out, "{{{least},{most}}}")
-            }
-        };
-        Ok(())
-    }
-
-    /// What follows a `{`, if it makes a quantifier; else the brace is a character.
-    fn bounds(&self) -> Option<()> {
-        parse_bounds(&mut self.rest.clone()).map(|_| ())
+        found
     }
 
     pub(super) fn next(&mut self) -> Option<char> {
@@ -247,9 +189,11 @@ impl Translator<'_> {
             'r' => '\r',
             '0' if !self.peek().is_some_and(|c| c.is_ascii_digit()) => '\0',
             '0' => return Err(Refused::Octal),
+            // The engine only has it for the word characters of all scripts.
+            'B' => return Err(Refused::NotBoundary),
             '1'..='9' | 'k' => return Err(Refused::BackReference),
             'p' | 'P' => return Err(Refused::Property),
-            'c' => self.control(),
+            'c' => self.control()?,
             'x' => match self.hex(2) {
                 Some(code) => char::from_u32(code).unwrap_or('x'),
                 None => 'x',
@@ -259,10 +203,10 @@ impl Translator<'_> {
         }))
     }
 
-    fn control(&mut self) -> char {
+    fn control(&mut self) -> Result<char, Refused> {
         match self.rest.next_if(char::is_ascii_alphabetic) {
-            Some(letter) => char::from(letter as u8 & 0x1f),
-            None => 'c',
+            Some(letter) => Ok(char::from(letter as u8 & 0x1f)),
+            None => Err(Refused::Control),
         }
     }
 
@@ -308,33 +252,6 @@ impl Translator<'_> {
     }
 }
 
-type Bounds = (Option<u32>, Option<Option<u32>>);
-
-/// `3}`, `3,}` or `3,5}`. A number too large to hold is `None` within.
-fn parse_bounds(rest: &mut Peekable<Chars<'_>>) -> Option<Bounds> {
-    let least = digits(rest)?;
-    match rest.next()? {
-        '}' => Some((least, None)),
-        ',' if rest.next_if_eq(&'}').is_some() => Some((least, Some(None))),
-        ',' => {
-            let most = digits(rest)?;
-            (rest.next()? == '}').then_some((least, Some(most.or(Some(u32::MAX)))))
-        }
-        _ => None,
-    }
-}
-
-fn digits(rest: &mut Peekable<Chars<'_>>) -> Option<Option<u32>> {
-    let mut number = None;
-    let mut value = Some(0_u32);
-    while let Some(c) = rest.next_if(char::is_ascii_digit) {
-        let digit = c.to_digit(10)?;
-        value = value.and_then(|v| v.checked_mul(10)?.checked_add(digit));
-        number = Some(value);
-    }
-    number
-}
-
 pub(super) fn push_escaped(out: &mut String, c: char) {
     if regex_syntax::is_meta_character(c) {
         out.push('\\');
@@ -345,4 +262,3 @@ pub(super) fn push_escaped(out: &mut String, c: char) {
 /// Anything but a line terminator of ECMAScript.
 const DOT: &str = "[^\\n\\r\\x{2028}\\x{2029}]";
 const MAX_DEPTH: usize = 40;
-const MAX_REPEAT: u32 = 1000;

@@ -2,11 +2,11 @@
 //! exactly (limits of a policy) is not counted here.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
+use ah5_edge::client::network;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use ipnet::IpNet;
 
 use crate::config::Config;
 use crate::error::AppError;
@@ -112,35 +112,6 @@ impl Limits {
     }
 }
 
-/// The caller's address: the right-most entry of `X-Forwarded-For` that no trusted proxy of ours
-/// stands behind. What is left of it is the caller's own word.
-pub fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let forwarded: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
-        .collect();
-    let mut address = peer.ip().to_canonical();
-    for entry in forwarded.into_iter().rev() {
-        if !trusted.iter().any(|proxies| proxies.contains(&address)) {
-            break;
-        }
-        let Ok(earlier) = entry.trim().parse::<IpAddr>() else {
-            break;
-        };
-        address = earlier.to_canonical();
-    }
-    address
-}
-
-// A household has a whole /64 of IPv6 to send from.
-fn network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,15 +123,6 @@ mod tests {
             sign_in: per_minute,
             counts: Mutex::default(),
         }
-    }
-
-    fn client(peer: &str, forwarded: &[&'static str]) -> String {
-        let trusted = ["127.0.0.0/8", "::1/128", "10.0.0.0/8"].map(|net| net.parse().unwrap());
-        let mut headers = HeaderMap::new();
-        for value in forwarded {
-            headers.append("x-forwarded-for", HeaderValue::from_static(value));
-        }
-        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 
     #[test]
@@ -189,28 +151,5 @@ mod tests {
         assert!(count("2001:db8::1").is_ok());
         assert!(count("2001:db8::2").is_err());
         assert!(count("2001:db8:0:1::1").is_ok());
-    }
-
-    #[test]
-    fn believes_only_what_a_trusted_proxy_saw() {
-        // Nobody in front: the header is the caller's word.
-        assert_eq!(client("192.0.2.7:1", &["127.0.0.1"]), "192.0.2.7");
-        // The front door appended what it saw.
-        assert_eq!(
-            client("127.0.0.1:1", &["127.0.0.1, 192.0.2.9"]),
-            "192.0.2.9"
-        );
-        assert_eq!(
-            client("127.0.0.1:1", &["1.1.1.1", "192.0.2.9"]),
-            "192.0.2.9"
-        );
-        // Two proxies of ours.
-        assert_eq!(
-            client("127.0.0.1:1", &["6.6.6.6, 192.0.2.9, 10.0.0.2"]),
-            "192.0.2.9"
-        );
-        assert_eq!(client("127.0.0.1:1", &["junk"]), "127.0.0.1");
-        assert_eq!(client("[::ffff:127.0.0.1]:1", &["192.0.2.9"]), "192.0.2.9");
-        assert_eq!(client("127.0.0.1:1", &[]), "127.0.0.1");
     }
 }

@@ -1,20 +1,15 @@
 //! Limits by client address, counted in this process. They slow guessing down; what must hold
 //! exactly (limits of a policy) is not counted here.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
 
-use ah5_edge::client::network;
+use ah5_edge::counter::Counter;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::Config;
 use crate::error::AppError;
 
 const WINDOW_SECONDS: i64 = 60;
-/// More addresses than this are not told apart: whoever can send from so many must not be able to
-/// grow the map, nor to wipe out the counts of others.
-const MAX_ADDRESSES: usize = 100_000;
 const FAILED_AUTH_PER_MINUTE: u32 = 300;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +34,7 @@ pub struct Limits {
     bootstrap: u32,
     token: u32,
     sign_in: u32,
-    counts: Mutex<HashMap<(Bucket, IpAddr), (i64, u32)>>,
+    counts: Counter<Bucket>,
 }
 
 // === impl Quota ===
@@ -65,7 +60,7 @@ impl Limits {
             bootstrap: config.bootstrap_per_minute,
             token: config.token_per_minute,
             sign_in: config.sign_in_per_minute,
-            counts: Mutex::default(),
+            counts: Counter::new(),
         }
     }
 
@@ -77,7 +72,9 @@ impl Limits {
             Bucket::SignIn => self.sign_in,
             Bucket::Exchange | Bucket::Token => self.token,
         };
-        let used = self.add(bucket, network(client), now.div_euclid(WINDOW_SECONDS));
+        let used = self
+            .counts
+            .add(bucket, client, now.div_euclid(WINDOW_SECONDS));
         let left = WINDOW_SECONDS - now.rem_euclid(WINDOW_SECONDS);
         let quota = Quota {
             limit,
@@ -90,26 +87,6 @@ impl Limits {
             Ok(quota)
         }
     }
-
-    fn add(&self, bucket: Bucket, client: IpAddr, window: i64) -> u32 {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= MAX_ADDRESSES {
-            counts.retain(|_, (counted, _)| *counted == window);
-        }
-        let known = counts.contains_key(&(bucket, client));
-        let shared = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        let client = if known || counts.len() < MAX_ADDRESSES {
-            client
-        } else {
-            shared
-        };
-        let entry = counts.entry((bucket, client)).or_insert((window, 0));
-        if entry.0 != window {
-            *entry = (window, 0);
-        }
-        entry.1 = entry.1.saturating_add(1);
-        entry.1
-    }
 }
 
 #[cfg(test)]
@@ -121,7 +98,7 @@ mod tests {
             bootstrap: per_minute,
             token: per_minute,
             sign_in: per_minute,
-            counts: Mutex::default(),
+            counts: Counter::new(),
         }
     }
 
@@ -142,14 +119,5 @@ mod tests {
         let other = "192.0.2.2".parse().unwrap();
         assert!(limits.count(Bucket::Token, other, 12).is_ok());
         assert!(limits.count(Bucket::Token, client, 60).is_ok());
-    }
-
-    #[test]
-    fn one_household_of_ipv6_counts_as_one() {
-        let limits = limits(1);
-        let count = |text: &str| limits.count(Bucket::SignIn, text.parse().unwrap(), 0);
-        assert!(count("2001:db8::1").is_ok());
-        assert!(count("2001:db8::2").is_err());
-        assert!(count("2001:db8:0:1::1").is_ok());
     }
 }

@@ -6,6 +6,7 @@
 pub mod announce;
 pub mod client;
 pub mod cookie;
+pub mod counter;
 pub mod credential;
 pub mod origin;
 

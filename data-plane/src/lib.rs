@@ -3,3 +3,4 @@
 //! Nothing here awaits the database on a call's path, and nothing here imports the control plane.
 
 pub mod snapshot;
+pub mod spool;

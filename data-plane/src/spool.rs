@@ -91,6 +91,13 @@ pub struct Recorder {
     losses: Arc<Losses>,
 }
 
+/// Looks at a spool.
+#[derive(Clone)]
+pub struct Observer {
+    recorder: Recorder,
+    backlog: Arc<Backlog>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Rows of this process that Postgres doesn't have yet.
@@ -152,17 +159,18 @@ impl Spool {
         self.recorder.clone()
     }
 
+    /// For whoever looks on while somebody else stops it.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer {
+            recorder: self.recorder.clone(),
+            backlog: self.backlog.clone(),
+        }
+    }
+
     #[must_use]
     pub fn health(&self) -> Health {
-        let numbers = self.backlog.numbers();
-        Health {
-            waiting_rows: numbers.waiting_rows,
-            waiting_bytes: numbers.waiting_bytes,
-            dropped: self.recorder.losses.count(),
-            quarantined: numbers.quarantined,
-            disk_ok: numbers.disk_ok && !self.recorder.queue.is_closed(),
-            last_ack_age: numbers.last_ack.map(|at| at.elapsed()),
-        }
+        self.observer().health()
     }
 
     /// Writes and syncs what has been recorded, then drains until `within` is over. What is left
@@ -182,6 +190,23 @@ impl Spool {
 impl Drop for Spool {
     fn drop(&mut self) {
         self.recorder.queue.close();
+    }
+}
+
+// === impl Observer ===
+
+impl Observer {
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let numbers = self.backlog.numbers();
+        Health {
+            waiting_rows: numbers.waiting_rows,
+            waiting_bytes: numbers.waiting_bytes,
+            dropped: self.recorder.losses.count(),
+            quarantined: numbers.quarantined,
+            disk_ok: numbers.disk_ok && !self.recorder.queue.is_closed(),
+            last_ack_age: numbers.last_ack.map(|at| at.elapsed()),
+        }
     }
 }
 

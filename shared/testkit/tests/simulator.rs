@@ -74,8 +74,14 @@ async fn the_journal_is_read_and_cleared_over_the_wire_and_never_lists_its_reade
     let entries = remote.journal(1).await.unwrap();
     let targets: Vec<&str> = entries.iter().map(|e| e.target.as_str()).collect();
     assert_eq!(targets, ["/n/2", "/n/3"]);
+    assert_eq!(remote.last().await.unwrap(), 3);
     remote.clear().await.unwrap();
     assert!(simulator.journal().is_empty());
+    assert_eq!(
+        remote.last().await.unwrap(),
+        3,
+        "numbers are never used again"
+    );
     get(&http, "/n/4").await;
     assert_eq!(remote.journal(0).await.unwrap()[0].seq, 4);
 }

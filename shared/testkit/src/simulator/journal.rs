@@ -140,6 +140,11 @@ impl Journal {
         found.cloned().collect()
     }
 
+    /// The number of the newest request, also if it is forgotten or cleared.
+    pub(super) fn last(&self) -> u64 {
+        lock(&self.kept).seq
+    }
+
     /// How many were dropped for want of room.
     pub(super) fn forgotten(&self) -> u64 {
         lock(&self.kept).forgotten

@@ -30,9 +30,17 @@ impl Remote {
     /// # Errors
     /// The simulator doesn't answer.
     pub async fn journal(&self, after: u64) -> anyhow::Result<Vec<Entry>> {
-        let call = Call::get(format!("{}?after={after}", routes::JOURNAL));
-        let mut body: Value = self.http.send(call).await?.expect(200)?;
-        serde_json::from_value(body["requests"].take()).context("this is no simulator's journal")
+        let mut body = self.read(after).await?;
+        serde_json::from_value(body["requests"].take()).context(NO_JOURNAL)
+    }
+
+    /// The number of the newest request: what comes from now on has a higher one.
+    ///
+    /// # Errors
+    /// The simulator doesn't answer.
+    pub async fn last(&self) -> anyhow::Result<u64> {
+        let body = self.read(u64::MAX).await?;
+        body["last"].as_u64().context(NO_JOURNAL)
     }
 
     /// # Errors
@@ -41,4 +49,11 @@ impl Remote {
         let answer = self.http.send(Call::delete(routes::JOURNAL)).await?;
         answer.expect(200).map(drop)
     }
+
+    async fn read(&self, after: u64) -> anyhow::Result<Value> {
+        let call = Call::get(format!("{}?after={after}", routes::JOURNAL));
+        self.http.send(call).await?.expect(200)
+    }
 }
+
+const NO_JOURNAL: &str = "this is no simulator's journal";

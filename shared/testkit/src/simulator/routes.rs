@@ -9,8 +9,8 @@ use super::connection::Received;
 use super::query::Query;
 use super::{Shared, echo, leak, odd, stream};
 
-/// `GET` reads the journal (`?after=SEQ` for what came later), `DELETE` clears it. Not written down
-/// itself.
+/// `GET` reads the journal (`?after=SEQ`: only what came later), `DELETE` clears it. Neither is
+/// written down.
 pub(super) const JOURNAL: &str = "/__simulator/journal";
 
 /// # Errors
@@ -50,8 +50,9 @@ pub(super) fn journal(shared: &Shared, method: &Method, query: Option<&str>) -> 
         Method::GET => {
             let after = Query::parse(query.unwrap_or_default()).number("after", 0);
             let requests = shared.journal.entries(after);
-            let forgotten = shared.journal.forgotten();
-            json_answer(200, &json!({"requests": requests, "forgotten": forgotten}))
+            let (last, forgotten) = (shared.journal.last(), shared.journal.forgotten());
+            let body = json!({"requests": requests, "last": last, "forgotten": forgotten});
+            json_answer(200, &body)
         }
         _ => text_answer(405, "GET or DELETE"),
     }

@@ -170,7 +170,8 @@ impl Spool {
     pub async fn stop(mut self, within: Duration) {
         let deadline = Instant::now() + within;
         self.recorder.queue.close();
-        let written = timeout_at(deadline, &mut self.writer_ended).await;
+        let flush = within.max(SHORTEST_FLUSH);
+        let written = timeout(flush, &mut self.writer_ended).await;
         let drained = timeout_at(deadline, self.drainer.join_next()).await;
         if written.is_err() || drained.is_err() {
             let rows = self.backlog.numbers().waiting_rows;
@@ -250,3 +251,4 @@ impl NotDurable {
 }
 
 const DURABLE_WAIT: Duration = Duration::from_secs(2);
+const SHORTEST_FLUSH: Duration = Duration::from_secs(1);

@@ -195,17 +195,18 @@ async fn a_full_spool_passes_rows_to_the_database_and_then_refuses() {
     fixture.link.set(Mode::Cut).await;
     let mut given = 0;
     while spool.health().dropped == 0 {
-        recorder.record(large(workspace));
-        given += 1;
+        for _ in 0..200 {
+            recorder.record(large(workspace));
+        }
+        given += 200;
         assert!(given < 4000, "memory has a bound");
-        sleep(Duration::from_micros(200)).await;
+        until(&spool, |health| {
+            health.waiting_rows + health.dropped == given
+        })
+        .await;
     }
     let refused = recorder.record_durably(large(workspace)).await;
     assert_eq!(refused, Err(NotDurable::Full));
-    until(&spool, |health| {
-        health.waiting_rows + health.dropped == given
-    })
-    .await;
     let lost = i64::try_from(spool.health().dropped).unwrap();
     fixture.link.set(Mode::Up).await;
     // Also a check that what was dropped left no gap in its chain.

@@ -59,6 +59,8 @@ pub enum SpoolError {
     Locked(String),
     #[error("the audit spool must be synced at least every 50 ms")]
     SyncTooRare,
+    #[error("can't start the audit spool's thread: {0}")]
+    Thread(std::io::Error),
 }
 
 /// Why an event is not safe: the call that needs it to be must not go on.
@@ -123,22 +125,12 @@ impl Spool {
         let losses = Arc::new(Losses::default());
         let queue = Arc::new(Queue::new(config.queue, config.sync_every));
         let disk = disk::Disk::new(life.clone(), spool, config.max_bytes, backlog.clone());
-        let writer = Writer::new(
-            queue.clone(),
-            disk,
-            backlog.clone(),
-            losses.clone(),
-            ring.audit_key(),
-        );
-        let writer_ended = writer
-            .start(folder.clone())
-            .map_err(|source| SpoolError::Io {
-                path: "audit writer thread".to_owned(),
-                source,
-            })?;
+        let key = ring.audit_key();
+        let writer = Writer::new(queue.clone(), disk, backlog.clone(), losses.clone(), key);
+        let writer_ended = writer.start(folder.clone()).map_err(SpoolError::Thread)?;
+        let drains = Drainer::new(folder, life, spool, leftovers, backlog.clone(), database);
         let mut drainer = JoinSet::new();
-        drainer
-            .spawn(Drainer::new(folder, life, spool, leftovers, backlog.clone(), database).run());
+        drainer.spawn(drains.run());
         Ok(Self {
             recorder: Recorder { queue, losses },
             backlog,

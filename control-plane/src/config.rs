@@ -1,11 +1,12 @@
 //! The control plane's settings. Reading them opens nothing.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ah5_edge::{Origin, client};
 use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
 use ah5_settings::Settings;
@@ -13,7 +14,6 @@ use ah5_store::database::Database;
 use ah5_store::migrate::Passwords;
 use ah5_telemetry::logs;
 use ipnet::IpNet;
-use url::Url;
 
 pub struct Config {
     pub database: Database,
@@ -34,16 +34,6 @@ pub struct Config {
     /// Who may say on whose behalf it connects.
     pub trusted_proxies: Vec<IpNet>,
     pub log: logs::Config,
-}
-
-/// The one public origin of the installation.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// Without a trailing slash, as browsers send it.
-    pub text: String,
-    pub https: bool,
-    /// On a loopback origin both spellings of the host are ours.
-    pub twin: Option<String>,
 }
 
 // === impl Config ===
@@ -69,7 +59,7 @@ impl Config {
             sign_in_per_minute: positive(settings, "RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
             plain_http_hosts: settings.list("SSRF_ALLOWLIST_HOSTS"),
             drain_delay: Duration::from_millis(settings.parsed_or("DRAIN_DELAY_MS", 2000)),
-            trusted_proxies: trusted_proxies(settings),
+            trusted_proxies: client::trusted_proxies(settings),
             log: logs::Config::read(settings),
             database: database?,
             ring: ring?,
@@ -130,25 +120,6 @@ where
     value
 }
 
-fn trusted_proxies(settings: &mut Settings) -> Vec<IpNet> {
-    let mut given = settings.list("TRUSTED_PROXIES");
-    if given.is_empty() {
-        given = vec!["127.0.0.0/8".into(), "::1/128".into()];
-    }
-    let mut networks = Vec::with_capacity(given.len());
-    for text in given {
-        let address = || text.parse::<IpAddr>().map(IpNet::from);
-        match text.parse().or_else(|_| address()) {
-            Ok(network) => networks.push(network),
-            Err(_) => settings.fault(
-                "TRUSTED_PROXIES",
-                "must be a comma-separated list of addresses or networks: 10.0.0.0/8",
-            ),
-        }
-    }
-    networks
-}
-
 fn ring(settings: &mut Settings) -> Option<KeyRing> {
     let Some(path) = settings.path("KEY_RING_FILE") else {
         settings.fault(
@@ -162,96 +133,9 @@ fn ring(settings: &mut Settings) -> Option<KeyRing> {
         .ok()
 }
 
-// === impl Origin ===
-
-impl Origin {
-    fn read(settings: &mut Settings) -> Option<Self> {
-        let port: u16 = settings.parsed_or("PORT", 8080);
-        let given = settings
-            .optional("PUBLIC_ORIGIN")
-            .or_else(|| settings.optional("WEB_URL"));
-        let text = given.unwrap_or_else(|| format!("http://localhost:{port}"));
-        let parsed = Self::parse(&text);
-        if parsed.is_none() {
-            settings.fault(
-                "PUBLIC_ORIGIN",
-                "must be scheme, host and maybe port: https://ah5.example.com",
-            );
-        }
-        parsed
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        let url = Url::parse(text).ok()?;
-        let origin = url.origin().ascii_serialization();
-        if !matches!(url.scheme(), "http" | "https") || origin != text.trim_end_matches('/') {
-            return None;
-        }
-        let other = match url.host_str()? {
-            "localhost" => Some("127.0.0.1"),
-            "127.0.0.1" => Some("localhost"),
-            _ => None,
-        };
-        let port = url
-            .port()
-            .map_or_else(String::new, |port| format!(":{port}"));
-        let twin = other.map(|host| format!("{}://{host}{port}", url.scheme()));
-        Some(Self {
-            https: url.scheme() == "https",
-            text: origin,
-            twin,
-        })
-    }
-
-    pub fn is_ours(&self, origin: &str) -> bool {
-        origin == self.text || self.twin.as_deref() == Some(origin)
-    }
-
-    /// Every spelling of the origin.
-    pub fn spellings(&self) -> Vec<String> {
-        std::iter::once(self.text.clone())
-            .chain(self.twin.clone())
-            .collect()
-    }
-
-    pub const fn is_loopback(&self) -> bool {
-        self.twin.is_some()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_origin_has_scheme_host_and_port_only() {
-        for bad in [
-            "localhost",
-            "ftp://a",
-            "https://a/b",
-            "https://u@a",
-            "https://a?b",
-            "",
-        ] {
-            assert!(Origin::parse(bad).is_none(), "{bad}");
-        }
-        let origin = Origin::parse("https://ah5.example.com/").unwrap();
-        assert_eq!(origin.text, "https://ah5.example.com");
-        assert!(origin.https && !origin.is_loopback());
-        assert_eq!(origin.spellings().len(), 1);
-    }
-
-    #[test]
-    fn a_loopback_origin_has_two_spellings() {
-        let origin = Origin::parse("http://127.0.0.1:8080").unwrap();
-        assert_eq!(
-            origin.spellings(),
-            ["http://127.0.0.1:8080", "http://localhost:8080"]
-        );
-        assert!(origin.is_ours("http://localhost:8080"));
-        assert!(!origin.is_ours("http://localhost:8081"));
-        assert!(!origin.is_ours("https://localhost:8080"));
-    }
 
     #[test]
     fn every_fault_is_reported_at_once() {

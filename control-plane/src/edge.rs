@@ -9,9 +9,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
+use ah5_edge::{Origin, cookie};
+
 use crate::app::App;
-use crate::auth::cookie;
-use crate::config::Origin;
 use crate::error::AppError;
 
 /// From the request's head to the answer.

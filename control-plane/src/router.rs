@@ -14,10 +14,11 @@ use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use ah5_contracts::role::Role;
+use ah5_edge::client;
 
 use crate::app::{App, now};
 use crate::auth::caller::Caller;
-use crate::auth::rate::{Bucket, client_address};
+use crate::auth::rate::Bucket;
 use crate::edge;
 use crate::error::AppError;
 use crate::input::{self, MAX_BODY};
@@ -143,7 +144,7 @@ async fn guarded(
     next: Next,
 ) -> Result<Response, AppError> {
     let Guard { app, right, .. } = guard;
-    let client = client_address(peer, request.headers(), &app.config.trusted_proxies);
+    let client = client::address(peer, request.headers(), &app.config.trusted_proxies);
     let quota = match guard.limit {
         Some(bucket) => Some(app.limits.count(bucket, client, now())?),
         None => None,
@@ -208,7 +209,7 @@ async fn unknown(
     method: Method,
     request: Request,
 ) -> Result<Response, AppError> {
-    let client = client_address(peer, request.headers(), &app.config.trusted_proxies);
+    let client = client::address(peer, request.headers(), &app.config.trusted_proxies);
     authenticate(&app, client, request.headers()).await?;
     let message = format!("Route {method}:{} not found", request.uri().path());
     let body = json!({"message": message, "error": "Not Found", "statusCode": 404});

@@ -1,16 +1,15 @@
 //! `control-plane serve`: opens what is needed, answers until told to stop, then drains.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use ah5_edge::announce;
 use ah5_store::migrate;
 
 use crate::admin::{self, Admin};
@@ -54,7 +53,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     tracing::info!(%listening, admin = %administering, "the control plane is ready");
     if let Some(path) = address_file {
-        write_addresses(&path, listening, administering)?;
+        announce::addresses(&path, listening, administering)?;
     }
     let stop = stop(draining, drain_delay);
     listener::serve(listen, router::build(&app), stop).await;
@@ -66,15 +65,6 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))
-}
-
-/// Readers never see half a file.
-fn write_addresses(path: &Path, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
-    let text = json!({"listen": listen, "admin": admin, "pid": std::process::id()}).to_string();
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, text)?;
-    std::fs::rename(&partial, path)?;
-    Ok(())
 }
 
 /// Returns when the process was told to stop and the balancer has had time to notice.

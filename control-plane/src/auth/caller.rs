@@ -1,11 +1,12 @@
 //! The authenticator: turns the one credential that a request carries into a [`Caller`].
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 
 use ah5_contracts::audit::ActorKind;
 use ah5_contracts::claims::{AGENT_TOKEN_PREFIX, PERSONAL_TOKEN_PREFIX};
 use ah5_contracts::id::{AgentId, UserId, WorkspaceId};
 use ah5_contracts::role::Role;
+use ah5_edge::credential::{Presented, presented};
 use ah5_security::token::peek_kid;
 use ah5_store::tenant::Tenant;
 use ah5_store::{agents, sessions, workspaces};
@@ -44,7 +45,9 @@ impl Caller {
 
     /// The caller behind these headers, alive and in force at this moment.
     pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Self, AppError> {
-        let (value, bearer) = credential(headers)?;
+        let presented =
+            presented(headers).map_err(|none| AppError::unauthorized(none.to_string()))?;
+        let Presented { bearer, value } = presented;
         if let Some(jws) = value.strip_prefix(AGENT_TOKEN_PREFIX) {
             return agent(app, jws).await;
         }
@@ -53,30 +56,6 @@ impl Caller {
         }
         user(app, value).await
     }
-}
-
-/// The credential and whether it came as a bearer token. Several carriers must agree.
-fn credential(headers: &HeaderMap) -> Result<(&str, bool), AppError> {
-    let missing =
-        || AppError::unauthorized("Missing Authorization header, X-API-Key, or X-Goog-Api-Key");
-    let bearer = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
-        value
-            .to_str()
-            .ok()
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .map(|v| (v, true))
-    });
-    let keys = ["x-api-key", "x-goog-api-key"];
-    let keys = keys.iter().flat_map(|name| headers.get_all(*name));
-    let keys = keys.map(|value| value.to_str().ok().map(|value| (value, false)));
-    let mut found = bearer.chain(keys).flatten();
-    let first = found.next().ok_or_else(missing)?;
-    if found.any(|(value, _)| value != first.0) {
-        return Err(AppError::unauthorized(
-            "The request carries several different credentials",
-        ));
-    }
-    Ok(first)
 }
 
 async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {

@@ -1,29 +1,14 @@
-//! Cookies: the session's and the balancer's.
+//! The session's cookies.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 
+use ah5_edge::cookie::{attributes, value};
 use ah5_security::secret::SecretText;
 
 const SESSION: &str = "better-auth.session_token";
 const FORGETFUL: &str = "better-auth.dont_remember";
 /// Days a session lives, counted anew at most once a day.
 pub const SESSION_DAYS: i32 = 30;
-pub const STICKY: &str = "ah5sid";
-
-/// The value of the cookie of this name. A name that occurs twice is refused: one of the two was
-/// planted, and nothing tells which.
-pub fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut found = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(key, _)| *key == name)
-        .map(|(_, value)| value);
-    let first = found.next()?;
-    found.next().is_none().then_some(first)
-}
 
 pub fn session_token(headers: &HeaderMap, https: bool) -> Option<SecretText> {
     value(headers, &session_name(https)).map(|value| SecretText::new(value.to_owned()))
@@ -58,17 +43,6 @@ pub fn clear_session(https: bool) -> HeaderValue {
     )
 }
 
-/// A fresh balancer cookie: 16 random bytes. It carries no authority.
-pub fn sticky(https: bool) -> HeaderValue {
-    use base64::Engine as _;
-    let id = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .encode(ah5_security::random::bytes::<16>());
-    header_value(
-        &format!("{STICKY}={id}; Max-Age=2592000{}", attributes(https)),
-        false,
-    )
-}
-
 fn session_name(https: bool) -> String {
     prefixed(SESSION, https)
 }
@@ -82,14 +56,6 @@ fn prefixed(name: &str, https: bool) -> String {
     }
 }
 
-const fn attributes(https: bool) -> &'static str {
-    if https {
-        "; Path=/; HttpOnly; SameSite=Lax; Secure"
-    } else {
-        "; Path=/; HttpOnly; SameSite=Lax"
-    }
-}
-
 fn header_value(text: &str, sensitive: bool) -> HeaderValue {
     // Names, base64url and attributes: always legal field content.
     let mut value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
@@ -99,17 +65,12 @@ fn header_value(text: &str, sensitive: bool) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     fn cookies(text: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(text))])
-    }
-
-    #[test]
-    fn a_cookie_given_twice_is_none() {
-        assert_eq!(value(&cookies("a=1; b=2"), "b"), Some("2"));
-        assert_eq!(value(&cookies("a=1; b=2; a=3"), "a"), None);
-        assert_eq!(value(&cookies("xa=1"), "a"), None);
     }
 
     #[test]

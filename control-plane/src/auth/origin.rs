@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use crate::config::Origin;
 use crate::error::AppError;
+use ah5_edge::Origin;
 
 /// Token exchange: an `Origin` must be ours, and the browser must not call it cross-site.
 pub fn check_exchange(headers: &HeaderMap, ours: &Origin) -> Result<(), AppError> {

@@ -1,20 +1,15 @@
 //! Limits by client address, counted in this process. They slow guessing down; what must hold
 //! exactly (limits of a policy) is not counted here.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
 
+use ah5_edge::counter::Counter;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use ipnet::IpNet;
 
 use crate::config::Config;
 use crate::error::AppError;
 
 const WINDOW_SECONDS: i64 = 60;
-/// More addresses than this are not told apart: whoever can send from so many must not be able to
-/// grow the map, nor to wipe out the counts of others.
-const MAX_ADDRESSES: usize = 100_000;
 const FAILED_AUTH_PER_MINUTE: u32 = 300;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +34,7 @@ pub struct Limits {
     bootstrap: u32,
     token: u32,
     sign_in: u32,
-    counts: Mutex<HashMap<(Bucket, IpAddr), (i64, u32)>>,
+    counts: Counter<Bucket>,
 }
 
 // === impl Quota ===
@@ -65,7 +60,7 @@ impl Limits {
             bootstrap: config.bootstrap_per_minute,
             token: config.token_per_minute,
             sign_in: config.sign_in_per_minute,
-            counts: Mutex::default(),
+            counts: Counter::new(),
         }
     }
 
@@ -77,7 +72,9 @@ impl Limits {
             Bucket::SignIn => self.sign_in,
             Bucket::Exchange | Bucket::Token => self.token,
         };
-        let used = self.add(bucket, network(client), now.div_euclid(WINDOW_SECONDS));
+        let used = self
+            .counts
+            .add(bucket, client, now.div_euclid(WINDOW_SECONDS));
         let left = WINDOW_SECONDS - now.rem_euclid(WINDOW_SECONDS);
         let quota = Quota {
             limit,
@@ -90,55 +87,6 @@ impl Limits {
             Ok(quota)
         }
     }
-
-    fn add(&self, bucket: Bucket, client: IpAddr, window: i64) -> u32 {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= MAX_ADDRESSES {
-            counts.retain(|_, (counted, _)| *counted == window);
-        }
-        let known = counts.contains_key(&(bucket, client));
-        let shared = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        let client = if known || counts.len() < MAX_ADDRESSES {
-            client
-        } else {
-            shared
-        };
-        let entry = counts.entry((bucket, client)).or_insert((window, 0));
-        if entry.0 != window {
-            *entry = (window, 0);
-        }
-        entry.1 = entry.1.saturating_add(1);
-        entry.1
-    }
-}
-
-/// The caller's address: the right-most entry of `X-Forwarded-For` that no trusted proxy of ours
-/// stands behind. What is left of it is the caller's own word.
-pub fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let forwarded: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
-        .collect();
-    let mut address = peer.ip().to_canonical();
-    for entry in forwarded.into_iter().rev() {
-        if !trusted.iter().any(|proxies| proxies.contains(&address)) {
-            break;
-        }
-        let Ok(earlier) = entry.trim().parse::<IpAddr>() else {
-            break;
-        };
-        address = earlier.to_canonical();
-    }
-    address
-}
-
-// A household has a whole /64 of IPv6 to send from.
-fn network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
-    }
 }
 
 #[cfg(test)]
@@ -150,17 +98,8 @@ mod tests {
             bootstrap: per_minute,
             token: per_minute,
             sign_in: per_minute,
-            counts: Mutex::default(),
+            counts: Counter::new(),
         }
-    }
-
-    fn client(peer: &str, forwarded: &[&'static str]) -> String {
-        let trusted = ["127.0.0.0/8", "::1/128", "10.0.0.0/8"].map(|net| net.parse().unwrap());
-        let mut headers = HeaderMap::new();
-        for value in forwarded {
-            headers.append("x-forwarded-for", HeaderValue::from_static(value));
-        }
-        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 
     #[test]
@@ -180,37 +119,5 @@ mod tests {
         let other = "192.0.2.2".parse().unwrap();
         assert!(limits.count(Bucket::Token, other, 12).is_ok());
         assert!(limits.count(Bucket::Token, client, 60).is_ok());
-    }
-
-    #[test]
-    fn one_household_of_ipv6_counts_as_one() {
-        let limits = limits(1);
-        let count = |text: &str| limits.count(Bucket::SignIn, text.parse().unwrap(), 0);
-        assert!(count("2001:db8::1").is_ok());
-        assert!(count("2001:db8::2").is_err());
-        assert!(count("2001:db8:0:1::1").is_ok());
-    }
-
-    #[test]
-    fn believes_only_what_a_trusted_proxy_saw() {
-        // Nobody in front: the header is the caller's word.
-        assert_eq!(client("192.0.2.7:1", &["127.0.0.1"]), "192.0.2.7");
-        // The front door appended what it saw.
-        assert_eq!(
-            client("127.0.0.1:1", &["127.0.0.1, 192.0.2.9"]),
-            "192.0.2.9"
-        );
-        assert_eq!(
-            client("127.0.0.1:1", &["1.1.1.1", "192.0.2.9"]),
-            "192.0.2.9"
-        );
-        // Two proxies of ours.
-        assert_eq!(
-            client("127.0.0.1:1", &["6.6.6.6, 192.0.2.9, 10.0.0.2"]),
-            "192.0.2.9"
-        );
-        assert_eq!(client("127.0.0.1:1", &["junk"]), "127.0.0.1");
-        assert_eq!(client("[::ffff:127.0.0.1]:1", &["192.0.2.9"]), "192.0.2.9");
-        assert_eq!(client("127.0.0.1:1", &[]), "127.0.0.1");
     }
 }

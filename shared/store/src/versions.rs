@@ -6,6 +6,16 @@ use ah5_contracts::id::WorkspaceId;
 
 use crate::StoreError;
 
+/// One workspace's version; `None` if it has none.
+///
+/// # Errors
+/// The database fails.
+pub async fn current(client: &Client, workspace: WorkspaceId) -> Result<Option<i64>, StoreError> {
+    let sql = "select version from ah5.t_workspace_versions where workspace_id = $1";
+    let row = client.query_opt(sql, &[&workspace.uuid()]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 pub struct Poller {
     client: Client,
     /// Transactions from here on may have been running at the last poll.

@@ -175,7 +175,7 @@ pub(crate) async fn revoke_of_connection(
     Ok(())
 }
 
-static NONE: Value = Value::Null;
+static NONE: Value = Value::Array(Vec::new());
 const SELECT: &str = "
     select p.*, c.label as connection_label, c.provider as connection_provider
     from ah5.t_policies p

@@ -1,12 +1,15 @@
 # Thin on purpose: every recipe is a real command that can be typed by hand.
 
-.PHONY: build check clean fmt help test
+.PHONY: build cases check clean fmt help test
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ -/'
 
 build: ## Optimised binaries in target/release
 	cargo build --release
+
+cases: ## Policy cases: those of the repository, or FILE=...
+	cargo run --quiet --package ah5-cases -- $(FILE)
 
 check: ## Formatting and lints, warnings denied
 	cargo fmt --all --check

@@ -86,6 +86,7 @@ fn table() -> Vec<Route> {
         // Policies
         get("/v1/policies", User(Viewer), policies::list),
         post("/v1/policies", User(Admin), policies::create),
+        post("/v1/policies/evaluate", User(Admin), policies::evaluate::evaluate),
         put("/v1/policies/{id}", User(Admin), policies::update),
         delete("/v1/policies/{id}", User(Admin), policies::remove),
         put("/v1/policies/{id}/allowlists", User(Admin), policies::parts::set_allowlists),

@@ -18,6 +18,7 @@ use crate::error::{AppError, AppResult};
 use crate::input::Input;
 
 mod draft;
+pub mod evaluate;
 pub mod parts;
 
 use draft::{Draft, checked_allowlists};

@@ -1,6 +1,6 @@
 //! A policy being written: taken apart, checked by the engine that will enforce it, put into rows.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use ah5_contracts::policy::Method;
 use ah5_policy::{CompileError, CompiledPolicy, PolicySource};
@@ -57,8 +57,30 @@ impl Draft {
         Ok(())
     }
 
+    /// Takes the columns that are given, as a whole policy shows them.
+    pub(super) fn overlay(&mut self, changes: &Map<String, Value>) -> Result<(), AppError> {
+        let changes = Input::of(changes.clone());
+        self.read(&changes)?;
+        let given = |name: &str| changes.value(name).cloned();
+        let set = |name: &str, slot: &mut Value| *slot = given(name).unwrap_or(slot.take());
+        set("allowlists", &mut self.allowlists);
+        set("timeWindows", &mut self.time_windows);
+        set("rules", &mut self.rules);
+        if changes.has("rateLimits") {
+            self.rate_limits = given("rateLimits");
+        }
+        if changes.has("providerConstraints") {
+            self.constraints = given("providerConstraints");
+        }
+        Ok(())
+    }
+
     /// Whether a data plane will be able to serve it.
     pub(super) fn compile(&self, app: &App) -> Result<(), AppError> {
+        self.compiled(app).map(drop)
+    }
+
+    pub(super) fn compiled(&self, app: &App) -> Result<CompiledPolicy, AppError> {
         let source = PolicySource {
             allowed_models: &self.models,
             allowlists: &self.allowlists,
@@ -70,9 +92,7 @@ impl Draft {
             step_up: &self.step_up,
             time_windows: &self.time_windows,
         };
-        CompiledPolicy::compile(&source)
-            .map(drop)
-            .map_err(|error| AppError::bad_request(told(&error)))
+        CompiledPolicy::compile(&source).map_err(|error| AppError::bad_request(told(&error)))
     }
 
     pub(super) fn settings(&self) -> Settings<'_> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use rustix::process::{Pid, kill_process, test_kill_process};
+use rustix::process::{Pid, kill_process};
 
 use ah5_security::secret::SecretText;
 
@@ -161,7 +161,8 @@ fn wait_for_the_last_one(
     progress("waiting for the PostgreSQL of an earlier start to stop");
     let _ = kill_process(pid, Signal::INT);
     let start = Instant::now();
-    while running(data).is_some() {
+    // Its file goes a moment before it does.
+    while works_in(pid, data) {
         cancel.check()?;
         ensure!(
             start.elapsed() < Duration::from_secs(30),
@@ -177,7 +178,11 @@ fn wait_for_the_last_one(
 fn running(data: &Path) -> Option<Pid> {
     let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
     let pid = Pid::from_raw(text.lines().next()?.trim().parse().ok()?)?;
-    test_kill_process(pid).ok()?;
-    let place = std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).ok()?;
-    (place == data.canonicalize().ok()?).then_some(pid)
+    works_in(pid, data).then_some(pid)
+}
+
+// An ended process that nobody has waited for has no working directory any more.
+fn works_in(pid: Pid, data: &Path) -> bool {
+    let place = std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero()));
+    place.is_ok_and(|place| data.canonicalize().is_ok_and(|data| data == place))
 }

@@ -2,6 +2,7 @@
 //! and kept ones for `make run`. The server is a child of ours and stops on drop.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,6 +94,13 @@ impl Cluster {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its TCP listener, if it has one.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        self.password.is_some().then_some(address)
     }
 
     #[must_use]

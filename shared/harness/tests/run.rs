@@ -1,5 +1,5 @@
-//! The program behind `make run`, as its user sees it. Without data planes: one that falls and comes
-//! back is tested where there is one.
+//! The program behind `make run`, as its user sees it. Mostly without data planes, as these need
+//! no more to be tried.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(
     clippy::disallowed_methods,
@@ -28,10 +28,14 @@ struct Run {
 impl Run {
     /// Ready when this returns.
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, "0")
+    }
+
+    fn start_with(folder: &Path, replicas: &str) -> Self {
         let file = folder.join("run.json");
         // A killed one leaves its own behind.
         drop(fs::remove_file(&file));
-        let mut process = command(folder).spawn().unwrap();
+        let mut process = command(folder).env("REPLICAS", replicas).spawn().unwrap();
         let start = Instant::now();
         let about = loop {
             if let Ok(text) = fs::read_to_string(&file) {
@@ -150,6 +154,32 @@ fn whatever_ends_it_the_next_start_works() {
         "{text}"
     );
     assert!(pids.iter().all(|&pid| !lives(pid)));
+}
+
+#[test]
+fn a_fallen_data_plane_is_started_again() {
+    let folder = folder();
+    let run = Run::start_with(folder.path(), "1");
+    let plane = |about: &Value| about["dataPlanes"][0].clone();
+    let before = plane(&run.about);
+    send(before["pid"].as_u64().unwrap(), Signal::KILL);
+    let file = folder.path().join("run.json");
+    let start = Instant::now();
+    let after = loop {
+        let about = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        if plane(&about)["pid"] != before["pid"] {
+            break plane(&about);
+        }
+        assert!(start.elapsed() < PATIENCE, "it stayed down");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(after["listen"], before["listen"]);
+    run.signal(Signal::TERM);
+    let (code, text) = run.end();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("data plane 0 ended with signal: 9"), "{text}");
+    assert!(text.contains("data plane 0 is back"), "{text}");
+    assert!(!lives(after["pid"].as_u64().unwrap()));
 }
 
 #[tokio::test]

@@ -31,11 +31,7 @@ impl Builder {
         self.say("starting the control plane");
         let env = stack.environment.of_control_plane();
         stack.control_plane = Some(stack.launcher.control_plane(&env)?);
-        for number in 0..self.data_planes {
-            self.say(&format!("starting data plane {number}"));
-            let plane = stack.launch_data_plane(number, ANY_PORT)?;
-            stack.data_planes.push(Replica::of(plane));
-        }
+        self.start_data_planes(stack)?;
         if self.front {
             self.start_front_door(stack)?;
         }
@@ -155,6 +151,22 @@ impl Builder {
             host,
             ca_file,
         });
+        Ok(())
+    }
+
+    fn start_data_planes(&self, stack: &mut Stack) -> anyhow::Result<()> {
+        let mut ours = stack.port.addresses().to_vec();
+        ours.push(stack.control_plane().listen);
+        ours.extend(stack.control_plane().admin);
+        let database = stack.cluster.as_ref().and_then(Cluster::address);
+        ours.extend(database);
+        stack.environment.protect(&ours);
+        for number in 0..self.data_planes {
+            self.say(&format!("starting data plane {number}"));
+            let plane = stack.launch_data_plane(number, ANY_PORT)?;
+            stack.environment.protect(&[plane.addresses.listen]);
+            stack.data_planes.push(Replica::of(plane));
+        }
         Ok(())
     }
 

@@ -111,6 +111,10 @@ impl Places {
             folder.display()
         );
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o711))?;
+        // For people, and for `make clean`.
+        let link = self.root.join("sockets");
+        drop(std::fs::remove_file(&link));
+        std::os::unix::fs::symlink(&folder, link)?;
         Ok(folder)
     }
 

@@ -141,7 +141,7 @@ impl Cluster {
         command.args(["-p", &self.port.to_string()]);
         command.args(self.options.iter().flat_map(|option| ["-c", option]));
         let mut server = Process::start(Spec {
-            name: "PostgreSQL".into(),
+            name: "database server (PostgreSQL)".into(),
             command,
             env: &BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]),
             log: self.log.clone(),

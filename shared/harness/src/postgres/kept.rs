@@ -128,15 +128,7 @@ fn make(
         "making a database folder with PostgreSQL {}",
         programs.major
     ));
-    let password = place.folder.join("initial-password");
-    let _ = std::fs::remove_file(&password);
-    let mut file = std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&password)?;
-    writeln!(file, "{}", place.password.expose())?;
-    user.own(&password, 0o600)?;
+    let password = write_password(user, place)?;
     let arguments = [
         "-A".into(),
         "scram-sha-256".into(),
@@ -147,6 +139,20 @@ fn make(
     made?;
     std::fs::rename(&partial, data)?;
     Ok(programs)
+}
+
+/// For `initdb`, which reads it as the server's user.
+fn write_password(user: &RunAs, place: &Place) -> anyhow::Result<PathBuf> {
+    let path = place.folder.join("initial-password");
+    drop(std::fs::remove_file(&path));
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    writeln!(file, "{}", place.password.expose())?;
+    user.own(&path, 0o600)?;
+    Ok(path)
 }
 
 /// A server whose harness was killed is told to stop by the kernel, but takes a moment.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use super::builder::Builder;
 use super::environment::Env;
 use super::faults::{self, ConfigFaults};
-use super::home::DATABASE;
+use super::home::{DATABASE, Home};
 use super::plane::ANY_PORT;
 use super::{Replica, Simulator, Stack};
 use crate::nginx::{Nginx, Plan};
@@ -91,16 +91,8 @@ impl Builder {
         {
             return Err(error);
         }
-        let file = |user: &str| -> anyhow::Result<PathBuf> {
-            let password = home.password(&format!("{user}-password"))?;
-            let url = format!(
-                "{} password={}",
-                cluster.url_as(user, DATABASE),
-                password.expose()
-            );
-            home.write_secret(&format!("{user}-database-url"), &url)
-        };
-        let (control, data) = (file(CONTROL_LOGIN)?, file(DATA_LOGIN)?);
+        let control = write_url(&cluster, home, CONTROL_LOGIN)?;
+        let data = write_url(&cluster, home, DATA_LOGIN)?;
         stack.environment.set_databases(&control, &data);
         stack.cluster = Some(cluster);
         Ok(())
@@ -187,6 +179,13 @@ impl Builder {
     fn say(&self, what: &str) {
         (self.progress)(what);
     }
+}
+
+/// Where a login user's connection string stands; nothing secret is in an environment.
+fn write_url(cluster: &Cluster, home: &Home, user: &str) -> anyhow::Result<PathBuf> {
+    let password = home.password(&format!("{user}-password"))?;
+    let url = cluster.url_as(user, DATABASE) + " password=" + password.expose();
+    home.write_secret(&format!("{user}-database-url"), &url)
 }
 
 /// Runs one of our own commands, which says what went wrong in a sentence.

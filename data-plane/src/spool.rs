@@ -59,6 +59,8 @@ pub enum SpoolError {
     Locked(String),
     #[error("the audit spool must be synced at least every 50 ms")]
     SyncTooRare,
+    #[error("can't start the audit spool's thread: {0}")]
+    Thread(std::io::Error),
 }
 
 /// Why an event is not safe: the call that needs it to be must not go on.
@@ -130,22 +132,12 @@ impl Spool {
         let losses = Arc::new(Losses::default());
         let queue = Arc::new(Queue::new(config.queue, config.sync_every));
         let disk = disk::Disk::new(life.clone(), spool, config.max_bytes, backlog.clone());
-        let writer = Writer::new(
-            queue.clone(),
-            disk,
-            backlog.clone(),
-            losses.clone(),
-            ring.audit_key(),
-        );
-        let writer_ended = writer
-            .start(folder.clone())
-            .map_err(|source| SpoolError::Io {
-                path: "audit writer thread".to_owned(),
-                source,
-            })?;
+        let key = ring.audit_key();
+        let writer = Writer::new(queue.clone(), disk, backlog.clone(), losses.clone(), key);
+        let writer_ended = writer.start(folder.clone()).map_err(SpoolError::Thread)?;
+        let drains = Drainer::new(folder, life, spool, leftovers, backlog.clone(), database);
         let mut drainer = JoinSet::new();
-        drainer
-            .spawn(Drainer::new(folder, life, spool, leftovers, backlog.clone(), database).run());
+        drainer.spawn(drains.run());
         Ok(Self {
             recorder: Recorder { queue, losses },
             backlog,
@@ -178,7 +170,8 @@ impl Spool {
     pub async fn stop(mut self, within: Duration) {
         let deadline = Instant::now() + within;
         self.recorder.queue.close();
-        let written = timeout_at(deadline, &mut self.writer_ended).await;
+        let flush = within.max(SHORTEST_FLUSH);
+        let written = timeout(flush, &mut self.writer_ended).await;
         let drained = timeout_at(deadline, self.drainer.join_next()).await;
         if written.is_err() || drained.is_err() {
             let rows = self.backlog.numbers().waiting_rows;
@@ -275,3 +268,4 @@ impl NotDurable {
 }
 
 const DURABLE_WAIT: Duration = Duration::from_secs(2);
+const SHORTEST_FLUSH: Duration = Duration::from_secs(1);

@@ -3,12 +3,13 @@
 
 #[path = "spool/fixture.rs"]
 mod fixture;
+#[path = "spool/life.rs"]
+mod life;
 #[path = "spool/link.rs"]
 mod link;
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use ah5_contracts::audit::AuditEvent;
@@ -17,6 +18,7 @@ use ah5_data_plane::spool::{NotDurable, Recorder, SpoolError};
 use tokio::time::sleep;
 
 use fixture::{Fixture, drained, event, start, until};
+use life::{Life, PLACE, PROMISED};
 use link::Mode;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,17 +197,18 @@ async fn a_full_spool_passes_rows_to_the_database_and_then_refuses() {
     fixture.link.set(Mode::Cut).await;
     let mut given = 0;
     while spool.health().dropped == 0 {
-        recorder.record(large(workspace));
-        given += 1;
+        for _ in 0..200 {
+            recorder.record(large(workspace));
+        }
+        given += 200;
         assert!(given < 4000, "memory has a bound");
-        sleep(Duration::from_micros(200)).await;
+        until(&spool, |health| {
+            health.waiting_rows + health.dropped == given
+        })
+        .await;
     }
     let refused = recorder.record_durably(large(workspace)).await;
     assert_eq!(refused, Err(NotDurable::Full));
-    until(&spool, |health| {
-        health.waiting_rows + health.dropped == given
-    })
-    .await;
     let lost = i64::try_from(spool.health().dropped).unwrap();
     fixture.link.set(Mode::Up).await;
     // Also a check that what was dropped left no gap in its chain.
@@ -294,63 +297,6 @@ async fn a_life_that_is_killed() {
     }
 }
 
-/// A process that records until it is killed.
-struct Life {
-    child: Child,
-    said: std::io::Lines<BufReader<std::process::ChildStdout>>,
-}
-
-// === impl Life ===
-
-impl Life {
-    fn begin(fixture: &Fixture) -> Self {
-        let place = [
-            fixture.folder().display().to_string(),
-            fixture.ring_file().display().to_string(),
-            fixture.url(),
-        ];
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "a_life_that_is_killed",
-                "--ignored",
-                "--nocapture",
-            ])
-            .env(PLACE, place.join("|"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, said }
-    }
-
-    fn promised(&mut self) -> AuditId {
-        let mut said = (&mut self.said).map_while(Result::ok);
-        said.find_map(|line| promise_in(&line))
-            .expect("the child lives")
-    }
-
-    /// What it had said before it died.
-    fn kill(mut self) -> Vec<AuditId> {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        let said = (&mut self.said).map_while(Result::ok);
-        said.filter_map(|line| promise_in(&line)).collect()
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn promise_in(line: &str) -> Option<AuditId> {
-    let (_, id) = line.split_once(PROMISED)?;
-    id.parse().ok()
-}
-
 fn record(recorder: &Recorder, workspace: WorkspaceId, count: usize) -> Vec<AuditId> {
     let record = |_| {
         let event = event(workspace);
@@ -417,6 +363,3 @@ fn folder_size(folder: &Path) -> u64 {
     };
     entries.map(size).sum()
 }
-
-const PLACE: &str = "AH5_TEST_SPOOL_LIFE";
-const PROMISED: &str = "promised ";

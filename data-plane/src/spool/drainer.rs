@@ -2,6 +2,7 @@
 //! deletes the files. While Postgres is away it waits; nothing waits for it.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,8 +129,13 @@ impl Drainer {
             }
             self.leftovers.push(leftover);
             delivered?;
-            return Ok(true);
+        } else {
+            self.old = self.read_old(leftover).await?;
         }
+        Ok(true)
+    }
+
+    async fn read_old(&mut self, mut leftover: Leftover) -> Result<Option<Batch>, DrainError> {
         let folder = self.folder.clone();
         let (leftover, next) = blocking(move || {
             let next = leftover.next(&folder);
@@ -145,15 +151,14 @@ impl Drainer {
         } else {
             self.leftovers.push(leftover);
         }
-        self.old = next?;
-        Ok(true)
+        Ok(next?)
     }
 
     // `None` if the rows are lost; then the backlog goes on behind them.
     async fn read(
         &mut self,
         segment: Segment,
-        wanted: std::ops::Range<i64>,
+        wanted: Range<i64>,
     ) -> Result<Option<Batch>, DrainError> {
         let (spool, reader) = (self.spool, self.reader.take());
         let reader = reader.filter(|reader| reader.path() == segment.path);
@@ -174,17 +179,17 @@ impl Drainer {
             Err(error) if !segment::is_damage(&error) => return Err(error.into()),
             Ok((_, None)) | Err(_) => {}
         }
+        self.lose(&segment, &wanted);
+        Ok(None)
+    }
+
+    fn lose(&self, segment: &Segment, wanted: &Range<i64>) {
         if segment.sealed {
             self.folder.set_aside(self.spool, &segment.path);
         }
-        let last = segment.last_seq.min(wanted.end - 1);
-        tracing::error!(
-            first = wanted.start,
-            last,
-            "audit rows can't be read back from the spool"
-        );
+        let (first, last) = (wanted.start, segment.last_seq.min(wanted.end - 1));
+        tracing::error!(first, last, "audit rows can't be read back from the spool");
         self.backlog.give_up(last);
-        Ok(None)
     }
 
     async fn delete_spent(&mut self) {

@@ -74,7 +74,9 @@ impl Folder {
                 .file_name()
                 .to_str()
                 .and_then(|name| name.parse().ok());
-            if let Some(spool) = spool {
+            if let Some(spool) = spool
+                && entry.file_type()?.is_dir()
+            {
                 found.push(Leftover::open(entry.path(), spool)?);
             }
         }
@@ -112,6 +114,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path()).unwrap();
         std::fs::create_dir(place.path().join("other")).unwrap();
+        std::fs::write(place.path().join(SpoolId::random().to_string()), "").unwrap();
         assert!(folder.leftovers().unwrap().is_empty());
         folder.begin(SpoolId::random()).unwrap();
         assert_eq!(folder.leftovers().unwrap().len(), 1);

@@ -68,10 +68,12 @@ impl Queue {
         if state.items.len() >= self.capacity || state.bytes + bytes > MAX_BYTES {
             return Err(NotDurable::Busy);
         }
+        let pressed = self.presses(&state);
         state.urgent |= item.promise.is_some();
         state.bytes += bytes;
         state.items.push(item);
-        let ring = state.idle || state.urgent || self.filling(&state);
+        // Once is enough: every ring is a system call.
+        let ring = std::mem::take(&mut state.idle) || (!pressed && self.presses(&state));
         drop(state);
         if ring {
             self.bell.notify_one();
@@ -88,7 +90,7 @@ impl Queue {
         state.idle = false;
         let since = state.taken.map_or(self.period, |at| at.elapsed());
         let rest = self.period.saturating_sub(since);
-        let gather = |state: &mut State| !(state.urgent || state.closed || self.filling(state));
+        let gather = |state: &mut State| !self.presses(state);
         let gathered = self.bell.wait_timeout_while(state, rest, gather);
         (state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut state.items, group);
@@ -107,8 +109,10 @@ impl Queue {
         self.lock().closed
     }
 
-    fn filling(&self, state: &State) -> bool {
-        state.items.len() * 2 >= self.capacity || state.bytes * 2 >= MAX_BYTES
+    // Whether the writer must not wait for more.
+    fn presses(&self, state: &State) -> bool {
+        let filling = state.items.len() * 2 >= self.capacity || state.bytes * 2 >= MAX_BYTES;
+        state.urgent || state.closed || filling
     }
 
     // Whoever panicked held no half-made change: each is a few assignments.

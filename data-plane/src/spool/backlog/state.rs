@@ -143,6 +143,9 @@ impl State {
                 records.push(entry.record);
             }
         }
+        if self.recent.is_empty() {
+            self.recent.shrink_to(BATCH_ROWS);
+        }
         if records.is_empty() {
             return Next::Nothing;
         }

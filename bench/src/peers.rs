@@ -1,0 +1,78 @@
+//! The proxies that are compared, each one process tree on one core.
+
+pub mod bare_hyper;
+pub mod nginx;
+pub mod process;
+pub mod proxies;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::pin::Cores;
+use crate::upstream::Upstream;
+use process::Process;
+
+/// One proxy as the load generator sees it.
+pub struct Peer {
+    pub name: &'static str,
+    pub address: SocketAddr,
+    pub requests: Vec<Bytes>,
+    /// The process whose CPU time is counted, with all below it.
+    pub root: u32,
+    /// Whether it swaps the caller's token for the provider's credential, as the product must.
+    pub brokers: bool,
+}
+
+/// How the upstream is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Via {
+    Plain,
+    Tls,
+}
+
+/// What it takes to start a proxy that only passes on.
+pub struct Setting<'a> {
+    pub folder: &'a Path,
+    pub upstream: &'a Upstream,
+    pub cores: Cores,
+}
+
+/// A proxy of ours that has started; stopped on drop.
+pub struct Running {
+    pub address: SocketAddr,
+    pub root: u32,
+    _process: Process,
+}
+
+// === impl Setting ===
+
+impl Setting<'_> {
+    pub fn target(&self, via: Via) -> SocketAddr {
+        match via {
+            Via::Plain => self.upstream.plain,
+            Via::Tls => self.upstream.tls,
+        }
+    }
+
+    /// # Errors
+    /// The folder can't be written.
+    pub fn authority_file(&self) -> anyhow::Result<PathBuf> {
+        let file = self.folder.join("authority.pem");
+        std::fs::write(&file, &self.upstream.authority)?;
+        Ok(file)
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    pub fn of(process: Process, address: SocketAddr) -> Self {
+        Self {
+            address,
+            root: process.id(),
+            _process: process,
+        }
+    }
+}

@@ -1,5 +1,20 @@
-//! The data plane: what a replica knows, and (to come) how it answers agents' calls with it.
+//! The data plane: answers agents' calls. It proves the agent, decides from what is published in
+//! its snapshot, opens the credential, forwards what was judged, filters the answer and records it.
 //!
-//! Nothing here awaits the database on a call's path, and nothing here imports the control plane.
+//! Any number of replicas run side by side; the balancer sends an agent wherever it likes. Nothing
+//! here awaits the database on a call's path, and nothing here imports the control plane.
 
+mod admin;
+pub mod admission;
+mod answer;
+pub mod config;
+mod listener;
+mod metrics;
+pub mod plane;
+pub mod request;
+pub mod routes;
+pub mod serve;
 pub mod snapshot;
+pub mod spool;
+mod streams;
+mod usage;

@@ -2,6 +2,7 @@
 //! read it without a lock; [`keeper`] alone publishes.
 
 mod compile;
+pub mod freshener;
 pub mod keeper;
 
 use std::collections::{HashMap, HashSet};
@@ -13,9 +14,11 @@ use ah5_contracts::connection::{Auth, ConnectionStatus};
 use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, SessionId, UserId, WorkspaceId};
 use ah5_contracts::role::Role;
 use ah5_policy::{CanonicalUrl, CompiledPolicy};
+use ah5_providers::catalogue::Service;
 use ah5_security::token::VerificationKey;
 use ah5_security::vault::DataKey;
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long a policy that no longer compiles is served by its last good version.
@@ -28,6 +31,8 @@ pub struct Published {
     /// Milliseconds from `start` to the sending of the last poll whose findings are all published;
     /// `u64::MAX` before the first.
     confirmed: AtomicU64,
+    /// Counts publications.
+    changes: watch::Sender<u64>,
 }
 
 #[derive(Clone, Default)]
@@ -40,6 +45,9 @@ pub struct Snapshot {
 #[derive(Default)]
 pub struct Globals {
     pub keys: HashMap<String, VerificationKey>,
+    /// Another number for another set of keys: what was verified under one set is no proof under
+    /// the next.
+    pub key_set: u64,
     pub revoked_sessions: HashSet<SessionId>,
     pub disabled_users: HashSet<UserId>,
     version: i64,
@@ -62,9 +70,12 @@ pub struct Agent {
 }
 
 pub struct Connection {
-    pub service: String,
+    pub service: &'static Service,
     pub status: ConnectionStatus,
+    /// Calls go here or below.
     pub base: CanonicalUrl,
+    /// The base URL as the credential is bound to it.
+    pub destination: String,
     pub auth: Auth,
     pub credential: Option<Credential>,
 }
@@ -98,13 +109,31 @@ impl Published {
             current: ArcSwap::from_pointee(Snapshot::default()),
             start: Instant::now(),
             confirmed: AtomicU64::new(u64::MAX),
+            changes: watch::Sender::new(0),
         }
+    }
+
+    /// Wakes at each publication; the number itself means nothing.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn publish(&self, next: Snapshot) {
+        self.current.store(Arc::new(next));
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// The workspace as of now. Take it once a call; never hold the snapshot itself.
     #[must_use]
     pub fn workspace(&self, id: WorkspaceId) -> Option<Arc<Workspace>> {
         self.current.load().workspaces.get(&id).cloned()
+    }
+
+    /// How many workspaces are held.
+    #[must_use]
+    pub fn workspaces(&self) -> usize {
+        self.current.load().workspaces.len()
     }
 
     #[must_use]
@@ -126,6 +155,16 @@ impl Published {
             u64::try_from(since).unwrap_or(u64::MAX - 1),
             Ordering::Release,
         );
+    }
+}
+
+// === impl Workspace ===
+
+impl Workspace {
+    /// Another number for another content.
+    #[must_use]
+    pub const fn version(&self) -> i64 {
+        self.version
     }
 }
 

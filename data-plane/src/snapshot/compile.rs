@@ -1,11 +1,13 @@
 //! From rows to the compiled form. What doesn't compile denies; it never stands for "no condition".
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use ah5_contracts::connection::{Auth, ConnectionStatus};
 use ah5_policy::compile::PlainHttp;
 use ah5_policy::{CanonicalUrl, CompiledPolicy, PolicySource};
+use ah5_providers::catalogue;
 use ah5_security::ring::{KeyRing, PublicKeyRow};
 use ah5_security::token::{KeyKind, VerificationKey};
 use ah5_store::snapshot::{ConnectionRow, GlobalRows, KeyRow, PolicyRow, WorkspaceRows};
@@ -84,19 +86,31 @@ pub(super) fn globals(rows: GlobalRows, ring: &KeyRing) -> Globals {
         }
         Some((row.kid, key?))
     });
+    let keys: HashMap<_, _> = keys.collect();
     Globals {
-        keys: keys.collect(),
+        key_set: key_set(&keys),
+        keys,
         revoked_sessions: rows.revoked_sessions.into_iter().collect(),
         disabled_users: rows.disabled_users.into_iter().collect(),
         version: rows.version,
     }
 }
 
+// A key's id is its thumbprint, so the ids alone tell one set from another.
+fn key_set(keys: &HashMap<String, VerificationKey>) -> u64 {
+    let mut ids: Vec<&str> = keys.keys().map(String::as_str).collect();
+    ids.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    ids.hash(&mut hasher);
+    hasher.finish()
+}
+
 fn connection(row: ConnectionRow) -> Option<Connection> {
     let auth: Auth = serde_json::from_value(row.auth).ok()?;
     Some(Connection {
         base: CanonicalUrl::parse(&row.base_url).ok()?,
-        service: row.service,
+        destination: row.base_url,
+        service: catalogue::find(&row.service)?,
         status: ConnectionStatus::from_stored(&row.status),
         auth,
         credential: row

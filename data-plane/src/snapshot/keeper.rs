@@ -13,11 +13,12 @@ use ah5_store::StoreError;
 use ah5_store::database::Database;
 use ah5_store::listen::Listener;
 use ah5_store::snapshot::{GLOBAL, load_globals, load_workspace};
-use ah5_store::versions::Poller;
-use tokio::sync::mpsc;
+use ah5_store::versions::{self, Poller};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
+use super::freshener::Freshener;
 use super::{Published, Snapshot, compile};
 
 const POLL_EVERY: Duration = Duration::from_millis(500);
@@ -32,10 +33,16 @@ pub type PlainHttp = Box<dyn Fn(&str, u16) -> bool + Send + Sync>;
 /// The tasks that keep the snapshot. They end when this is dropped.
 pub struct Keeper {
     published: Arc<Published>,
+    freshener: Arc<Freshener>,
     _tasks: JoinSet<()>,
 }
 
-enum Finding {
+pub(super) enum Finding {
+    /// Somebody waits to know whether this workspace is as it was.
+    Asked {
+        workspace: WorkspaceId,
+        answered: watch::Sender<bool>,
+    },
     Hint(WorkspaceId),
     Poll {
         sent: Instant,
@@ -56,6 +63,7 @@ impl Keeper {
     ) -> Self {
         let published = Arc::new(Published::new());
         let (findings, found) = mpsc::channel(BACKLOG);
+        let freshener = Arc::new(Freshener::new(findings.clone()));
         let publisher = Publisher {
             published: published.clone(),
             database: database.clone(),
@@ -69,8 +77,14 @@ impl Keeper {
         tasks.spawn(publisher.run(found));
         Self {
             published,
+            freshener,
             _tasks: tasks,
         }
+    }
+
+    #[must_use]
+    pub fn freshener(&self) -> Arc<Freshener> {
+        self.freshener.clone()
     }
 
     #[must_use]
@@ -131,6 +145,9 @@ async fn poll_on(mut poller: Poller, findings: &mpsc::Sender<Finding>) -> Result
     }
 }
 
+/// A connection and the task that drives it.
+type Open = (ah5_store::database::Client, tokio::task::JoinHandle<()>);
+
 struct Publisher {
     published: Arc<Published>,
     database: Database,
@@ -146,11 +163,26 @@ impl Publisher {
     async fn run(mut self, mut found: mpsc::Receiver<Finding>) {
         let mut connection = None;
         while let Some(finding) = found.recv().await {
-            let sent = self.note(finding);
+            let mut asked = None;
+            let sent = match finding {
+                Finding::Asked {
+                    workspace,
+                    answered,
+                } => {
+                    self.check(&mut connection, workspace).await;
+                    asked = Some(answered);
+                    None
+                }
+                other => self.note(other),
+            };
             if let Err(error) = self.load(&mut connection).await {
                 tracing::warn!(%error, "loading failed; it is tried again at the next poll");
                 connection = None;
                 continue;
+            }
+            if let Some(answered) = asked {
+                // Whoever asked may have stopped waiting.
+                let _ = answered.send(true);
             }
             if let Some(sent) = sent {
                 self.published.confirm(sent);
@@ -158,9 +190,25 @@ impl Publisher {
         }
     }
 
+    /// A version that can't be read counts as another one.
+    async fn check(&mut self, connection: &mut Option<Open>, workspace: WorkspaceId) {
+        let known = self.published.current.load().version(workspace);
+        let stored = match connection {
+            Some((client, _)) => within(POLL_DEADLINE, versions::current(client, workspace)).await,
+            None => Ok(None),
+        };
+        if stored
+            .ok()
+            .flatten()
+            .is_none_or(|stored| Some(stored) != known)
+        {
+            self.pending.insert(workspace);
+        }
+    }
+
     fn note(&mut self, finding: Finding) -> Option<Instant> {
         match finding {
-            Finding::Hint(workspace) => {
+            Finding::Asked { workspace, .. } | Finding::Hint(workspace) => {
                 self.pending.insert(workspace);
                 None
             }
@@ -175,10 +223,7 @@ impl Publisher {
         }
     }
 
-    async fn load(
-        &mut self,
-        connection: &mut Option<(ah5_store::database::Client, tokio::task::JoinHandle<()>)>,
-    ) -> Result<(), StoreError> {
+    async fn load(&mut self, connection: &mut Option<Open>) -> Result<(), StoreError> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -211,7 +256,7 @@ impl Publisher {
             }
             loaded.push(*id);
         }
-        self.published.current.store(Arc::new(next));
+        self.published.publish(next);
         for id in loaded {
             self.pending.remove(&id);
         }

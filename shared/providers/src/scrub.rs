@@ -6,7 +6,8 @@
 
 use ah5_contracts::connection::Auth;
 use ah5_security::secret::SecretText;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
 use memchr::memmem;
 use zeroize::Zeroizing;
 
@@ -55,7 +56,6 @@ impl Scrubber {
         }
         let mut buffer = std::mem::take(&mut self.held);
         buffer.extend_from_slice(&piece);
-        let mut out = BytesMut::with_capacity(buffer.len() + REPLACEMENT.len());
         let mut from = 0;
         let stop = loop {
             let rest = &buffer[from..];
@@ -64,23 +64,48 @@ impl Scrubber {
                 Some(_) if self.refuse => return Err(Echoed),
                 // Where a longer spelling may be under way, how it ends decides.
                 Some((at, length)) if at < open => {
-                    out.extend_from_slice(&rest[..at]);
-                    out.extend_from_slice(REPLACEMENT);
+                    buffer[from + at..from + at + length].fill(MASK);
                     from += at + length;
                     self.hits += 1;
                 }
                 _ => break from + open,
             }
         };
-        out.extend_from_slice(&buffer[from..stop]);
         self.held.extend_from_slice(&buffer[stop..]);
-        Ok(out.freeze())
+        Ok(Bytes::copy_from_slice(&buffer[..stop]))
+    }
+
+    /// Takes headers out that hold the credential; one that describes the body as it was goes with
+    /// them.
+    ///
+    /// # Errors
+    /// [`Echoed`] for a credential too short to be sure of.
+    pub fn scrub_headers(&mut self, headers: &mut HeaderMap) -> Result<(), Echoed> {
+        let holding: Vec<HeaderName> = headers
+            .iter()
+            .filter(|(name, value)| self.is_in(value.as_bytes()) || self.is_in(name.as_ref()))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if self.refuse && !holding.is_empty() {
+            return Err(Echoed);
+        }
+        for name in holding {
+            headers.remove(name);
+            self.hits += 1;
+        }
+        Ok(())
     }
 
     /// A header value or another short text, whole.
     #[must_use]
     pub fn is_in(&self, text: &[u8]) -> bool {
         self.find(text).is_some()
+    }
+
+    /// Whether the end of what came so far waits for what comes next.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// How often the credential was found so far.
@@ -127,8 +152,8 @@ impl Scrubber {
 
 /// Secrets of fewer bytes are too short to replace.
 pub const REPLACEABLE: usize = 12;
-/// Legal inside a JSON string.
-pub const REPLACEMENT: &[u8] = b"[credential removed]";
+/// Stands for each byte of a match: legal in a JSON string, and lengths stay as they were declared.
+const MASK: u8 = b'*';
 
 #[cfg(test)]
 mod tests;

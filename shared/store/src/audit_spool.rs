@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use futures_util::pin_mut;
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
@@ -12,12 +13,34 @@ use ah5_contracts::audit::AuditRow;
 use ah5_contracts::id::SpoolId;
 
 use crate::StoreError;
+use crate::database::Database;
 
 /// One record of a spool, in its order of writing.
 pub struct SpoolRecord {
     /// From 1, dense within the spool.
     pub spool_seq: i64,
     pub row: AuditRow,
+}
+
+/// Why a batch was not stored; none of it is then.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// Some record holds what no retry will make acceptable.
+    #[error("a record was refused: {0}")]
+    Refused(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A connection for a spool alone. The server gives up on a lost one in seconds, since it would
+/// hold the cursor; a commit means that the rows are on disk, whatever the server's default.
+///
+/// # Errors
+/// The database can't be reached.
+pub async fn connect(database: &Database) -> Result<(Client, JoinHandle<()>), StoreError> {
+    let (client, driver) = database.connect().await?;
+    client.batch_execute(SESSION).await?;
+    Ok((client, driver))
 }
 
 /// Stores what is not stored yet and returns the cursor.
@@ -28,7 +51,7 @@ pub async fn copy_batch(
     client: &mut Client,
     spool: SpoolId,
     records: &[SpoolRecord],
-) -> Result<i64, StoreError> {
+) -> Result<i64, CopyError> {
     let tx = client.transaction().await?;
     let acked = lock(&tx, spool).await?;
     let fresh: Vec<&SpoolRecord> = records.iter().filter(|r| r.spool_seq > acked).collect();
@@ -77,7 +100,7 @@ async fn advance(tx: &Transaction<'_>, spool: SpoolId, seq: i64) -> Result<(), S
     Ok(())
 }
 
-async fn copy(tx: &Transaction<'_>, records: &[&SpoolRecord]) -> Result<(), StoreError> {
+async fn copy(tx: &Transaction<'_>, records: &[&SpoolRecord]) -> Result<(), CopyError> {
     let sink = tx.copy_in::<_, Bytes>(COPY).await?;
     let writer = BinaryCopyInWriter::new(sink, &TYPES);
     pin_mut!(writer);
@@ -87,6 +110,21 @@ async fn copy(tx: &Transaction<'_>, records: &[&SpoolRecord]) -> Result<(), Stor
     }
     writer.finish().await?;
     Ok(())
+}
+
+// === impl CopyError ===
+
+impl From<tokio_postgres::Error> for CopyError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        // Class 22 is a value that can't be stored, 23 one that may not; anything else, a missing
+        // right for example, would refuse every record alike.
+        match error.as_db_error() {
+            Some(db) if matches!(db.code().code().get(..2), Some("22" | "23")) => {
+                Self::Refused(format!("{} ({})", db.message(), db.code().code()))
+            }
+            _ => Self::Store(error.into()),
+        }
+    }
 }
 
 // Values in the forms that Postgres' types want.
@@ -107,12 +145,12 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(row: &AuditRow) -> Result<Self, StoreError> {
+    fn of(row: &AuditRow) -> Result<Self, CopyError> {
         let event = &row.event;
         Ok(Self {
             audit_id: event.audit_id.uuid(),
             ts: Timestamp::from_microsecond(event.ts)
-                .map_err(|error| StoreError::Bug(error.to_string()))?,
+                .map_err(|error| CopyError::Refused(error.to_string()))?,
             workspace: event.workspace.uuid(),
             actor_kind: event.actor_kind.as_str(),
             agent: event.agent.map(|id| id.uuid()),
@@ -120,7 +158,7 @@ impl Columns {
             policy: event.policy.map(|id| id.uuid()),
             decision: event.decision.as_str(),
             details: serde_json::from_str(&event.details)
-                .map_err(|error| StoreError::Bug(error.to_string()))?,
+                .map_err(|error| CopyError::Refused(error.to_string()))?,
             spool: row.link.spool.uuid(),
             prev_hash: row.link.prev_hash.to_vec(),
             hash: row.link.hash.to_vec(),
@@ -159,6 +197,15 @@ impl Columns {
         ]
     }
 }
+
+const SESSION: &str = "
+    set statement_timeout = '10s';
+    set idle_in_transaction_session_timeout = '10s';
+    set tcp_keepalives_idle = 5;
+    set tcp_keepalives_interval = 2;
+    set tcp_keepalives_count = 3;
+    select set_config('synchronous_commit', 'on', false)
+        where current_setting('synchronous_commit') = 'off'";
 
 const COPY: &str = "copy ah5.l_audit_events (audit_id, ts, workspace_id, actor_kind, actor_id,
     agent_id, connection_id, policy_id, policy_version, rule, action, decision, method, host,

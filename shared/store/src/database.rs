@@ -1,6 +1,7 @@
 //! Where the database is and how to reach it: single connections for LISTEN, polls and loads, a
 //! bounded pool for the rest. Every connection notices a dead peer within seconds.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +102,37 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a runtime is set")
+    }
+
+    /// Where the server is, as far as that is written down in numbers.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let hosts = self.config.get_hosts().iter().zip(self.ports());
+        let named = hosts.filter_map(|(host, port)| match host {
+            Host::Tcp(name) if name == "localhost" => Some((Ipv4Addr::LOCALHOST.into(), port)),
+            Host::Tcp(name) => Some((name.parse::<IpAddr>().ok()?, port)),
+            Host::Unix(_) => None,
+        });
+        let numbered = self
+            .config
+            .get_hostaddrs()
+            .iter()
+            .copied()
+            .zip(self.ports());
+        named.chain(numbered).map(SocketAddr::from)
+    }
+
+    /// One port is for all hosts.
+    fn ports(&self) -> impl Iterator<Item = u16> + '_ {
+        let given = self.config.get_ports();
+        let rest = given
+            .first()
+            .copied()
+            .filter(|_| given.len() <= 1)
+            .or(Some(5432));
+        given
+            .iter()
+            .copied()
+            .chain(std::iter::repeat_n(rest.unwrap_or(5432), 64))
     }
 
     pub(crate) fn config(&self) -> &Config {

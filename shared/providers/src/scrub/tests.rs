@@ -45,7 +45,7 @@ fn spellings() -> Vec<String> {
 fn every_spelling_is_removed_whole() {
     for spelling in spellings() {
         let out = scrub_whole(&format!("a {spelling} b"));
-        assert_eq!(out, "a [credential removed] b", "{spelling}");
+        assert_eq!(out, format!("a {} b", "*".repeat(spelling.len())));
     }
 }
 
@@ -56,8 +56,8 @@ fn base64_is_recognised_at_every_alignment() {
             let plain = format!("{}{SECRET}{}", "x".repeat(before), "y".repeat(after));
             for coded in [STANDARD.encode(&plain), URL_SAFE.encode(&plain)] {
                 let out = scrub_whole(&format!("<{coded}>"));
-                assert!(out.contains("[credential removed]"), "{before} {after}");
-                let rest = out.replace("[credential removed]", "");
+                assert_eq!(out.len(), coded.len() + 2);
+                let rest = out.replace('*', "");
                 assert!(
                     rest.len() <= coded.len() - SECRET.len() * 8 / 6 + 4,
                     "{rest}"
@@ -75,7 +75,9 @@ fn the_basic_composite_is_removed() {
     let mut scrubber = scrubber(&auth, "0123456789abcdef");
     let sent = crate::inject::basic("user", "0123456789abcdef");
     let out = scrubber.push(format!("[{}]", *sent).into(), true).unwrap();
-    assert_eq!(&out[..], b"[Basic [credential removed]]");
+    let masked = "*".repeat(sent.trim_end_matches('=').len() - "Basic ".len());
+    assert!(out.starts_with(format!("[Basic {masked}").as_bytes()));
+    assert_eq!(out.len(), sent.len() + 2);
     assert_eq!(scrubber.hits(), 1);
 }
 

@@ -1,0 +1,160 @@
+//! Answers of our own: their headers, their bodies, and what every answer gets.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use ah5_contracts::id::AuditId;
+use ah5_edge::cookie;
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE,
+    RETRY_AFTER, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use serde_json::json;
+
+use crate::plane::Plane;
+use crate::request::{Refusal, Relay, RelayError};
+
+pub struct AnswerBody(Kind);
+
+enum Kind {
+    Full(Option<Bytes>),
+    Relay(Box<Relay>),
+}
+
+/// What an answer of ours gets besides itself. A provider's answer stays as it is.
+pub struct Dress {
+    cookie: Option<HeaderValue>,
+    origin: Option<HeaderValue>,
+}
+
+pub fn json(status: StatusCode, text: Vec<u8>, audit_id: Option<AuditId>) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody(Kind::Full(Some(Bytes::from(text)))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(SOURCE, HeaderValue::from_static("gateway"));
+    if let Some(id) = audit_id {
+        insert_id(headers, id);
+    }
+    response
+}
+
+pub fn refusal(refusal: &Refusal, audit_id: Option<AuditId>) -> Response<AnswerBody> {
+    let mut response = json(refusal.status, refusal.to_json(audit_id), audit_id);
+    if let Some(seconds) = refusal.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// Marks an answer as the provider's own.
+pub fn from_provider(headers: &mut HeaderMap, audit_id: AuditId) {
+    headers.insert(SOURCE, HeaderValue::from_static("provider"));
+    insert_id(headers, audit_id);
+}
+
+pub fn health() -> Response<AnswerBody> {
+    json(StatusCode::OK, br#"{"status":"ok"}"#.to_vec(), None)
+}
+
+/// Only callers we know learn which paths exist.
+pub fn not_found(head: &Parts) -> Response<AnswerBody> {
+    let message = format!("Route {}:{} not found", head.method, head.uri.path());
+    let body = json!({"message": message, "error": "Not Found", "statusCode": 404});
+    json(StatusCode::NOT_FOUND, body.to_string().into_bytes(), None)
+}
+
+/// For when answering itself went wrong.
+pub fn internal() -> Response<AnswerBody> {
+    let body = br#"{"error":"Internal server error"}"#.to_vec();
+    json(StatusCode::INTERNAL_SERVER_ERROR, body, None)
+}
+
+// === impl Dress ===
+
+impl Dress {
+    pub fn of(plane: &Plane, head: &Parts) -> Self {
+        let sticky = cookie::value(&head.headers, cookie::STICKY).is_some();
+        let health = head.uri.path().ends_with("/health");
+        Self {
+            cookie: (!sticky && !health).then(|| cookie::sticky(plane.origin.https)),
+            origin: HeaderValue::from_str(&plane.origin.text).ok(),
+        }
+    }
+
+    pub fn finish(self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+        if matches!(response.body().0, Kind::Relay(_)) {
+            return response;
+        }
+        let headers = response.headers_mut();
+        if let Some(cookie) = self.cookie {
+            headers.append(SET_COOKIE, cookie);
+        }
+        if let Some(origin) = self.origin {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            let credentials = HeaderValue::from_static("true");
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, credentials);
+            headers.append(VARY, HeaderValue::from_static("Origin"));
+        }
+        response
+    }
+}
+
+// === impl AnswerBody ===
+
+impl AnswerBody {
+    pub fn relay(relay: Relay) -> Self {
+        Self(Kind::Relay(Box::new(relay)))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = RelayError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Relay(relay) => Pin::new(relay).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Relay(relay) => relay.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Relay(relay) => relay.size_hint(),
+        }
+    }
+}
+
+fn insert_id(headers: &mut HeaderMap, id: AuditId) {
+    let mut text = [0; uuid_length()];
+    let text = id.uuid().hyphenated().encode_lower(&mut text);
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(AUDIT_ID, value);
+    }
+}
+
+const fn uuid_length() -> usize {
+    36
+}
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("x-ah5-audit-id");
+/// Whose answer it is: `gateway` or `provider`.
+const SOURCE: HeaderName = HeaderName::from_static("x-ah5-source");

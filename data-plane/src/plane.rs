@@ -1,0 +1,46 @@
+//! What every call shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ah5_edge::Origin;
+use ah5_net::Upstreams;
+use ah5_net::cdn_loop::CdnLoop;
+use ipnet::IpNet;
+
+use crate::admission::Admission;
+use crate::request::authenticate::memory::Memory;
+use crate::snapshot::Published;
+use crate::snapshot::freshener::Freshener;
+use crate::spool::Recorder;
+use crate::streams::Streams;
+use crate::usage::Usage;
+
+pub struct Plane {
+    pub admission: Arc<Admission>,
+    pub cdn_loop: CdnLoop,
+    pub freshener: Arc<Freshener>,
+    pub jwt_issuer: String,
+    /// Beyond this age nothing is decided any more.
+    pub max_staleness: Duration,
+    pub origin: Origin,
+    pub published: Arc<Published>,
+    pub recorder: Recorder,
+    pub streams: Arc<Streams>,
+    pub tokens: Memory,
+    pub trusted_proxies: Vec<IpNet>,
+    pub upstreams: Upstreams,
+    pub usage: Arc<Usage>,
+}
+
+// === impl Plane ===
+
+impl Plane {
+    /// Whether this replica knows enough to decide.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.published
+            .age()
+            .is_some_and(|age| age <= self.max_staleness)
+    }
+}

@@ -1,0 +1,145 @@
+//! The life of an agent's call: the steps, in order. Each takes what the one before it proved and
+//! refuses with a reason of its own. Nothing here awaits the database, but for one look when a
+//! caller shows something that this replica has not heard of.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use crate::answer::{self, AnswerBody};
+use crate::plane::Plane;
+use crate::routes::{self, Endpoint, Found, Right};
+
+pub mod authenticate;
+mod body;
+mod call;
+mod decide;
+mod envelope;
+mod forward;
+mod meter;
+mod parse;
+mod refusal;
+mod relay;
+mod reply;
+mod unseal;
+mod wrap;
+
+pub use authenticate::{Caller, Identity};
+pub use call::{Call, Outcome};
+pub use decide::Claim;
+pub use refusal::{Kind, Refusal};
+pub use relay::{Relay, RelayError};
+
+/// Answers one request, whatever it is.
+pub async fn answer(
+    plane: Arc<Plane>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Response<AnswerBody> {
+    let mut call = Call::begin();
+    let (head, body) = request.into_parts();
+    let dress = answer::Dress::of(&plane, &head);
+    let answered = steps(&plane, &mut call, &head, body, peer).await;
+    let response = answered.unwrap_or_else(|refusal| {
+        let audit_id = call.refused(&plane, &refusal);
+        answer::refusal(&refusal, audit_id)
+    });
+    dress.finish(response)
+}
+
+async fn steps(
+    plane: &Arc<Plane>,
+    call: &mut Call,
+    head: &http::request::Parts,
+    body: Incoming,
+    peer: SocketAddr,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let found = routes::find(&head.method, head.uri.path());
+    if let Some(Found { route, .. }) = &found
+        && route.right == Right::Open
+    {
+        return Ok(answer::health());
+    }
+    if !plane.is_fresh() {
+        return Err(stale());
+    }
+    if plane.cdn_loop.seen(&head.headers) {
+        return Err(loop_detected());
+    }
+    // 1. Who calls, and may this replica take one more call of theirs?
+    let mut caller = authenticated(plane, call, head, peer).await?;
+    call.known(plane, &caller);
+    let Some(found) = found else {
+        return Ok(answer::not_found(head));
+    };
+    call.route(found.route.endpoint);
+    let mut permit = plane.admission.permit(caller.workspace_id)?;
+    // 2. What is asked: one canonical request.
+    let asked = match found.route.endpoint {
+        Endpoint::Execute => {
+            let text = body::read(head, body, found.route.max_body, &mut permit).await?;
+            parse::envelope(plane, &mut caller, head, &text).await?
+        }
+        Endpoint::ProxyByPath => parse::by_path(plane, &mut caller, head, found.rest, body).await?,
+        Endpoint::ProxyByHeader => parse::by_header(plane, &mut caller, head, body).await?,
+        Endpoint::Resolve => return Err(resolve(&caller)),
+        Endpoint::Health => return Ok(answer::health()),
+    };
+    call.asked(&asked);
+    // 3. May it be done?
+    let judged = decide::decide(&caller, asked, call)?;
+    // 4. The credential, put in as the last change.
+    let sealed = unseal::unseal(plane, caller, head, judged, call)?;
+    // 5. The provider.
+    let provider = forward::forward(plane, call, sealed).await?;
+    // 6. What comes back, filtered on its way.
+    reply::reply(plane, call, provider, permit).await
+}
+
+async fn authenticated(
+    plane: &Plane,
+    call: &Call,
+    head: &http::request::Parts,
+    peer: SocketAddr,
+) -> Result<Caller, Refusal> {
+    let client = ah5_edge::client::address(peer, &head.headers, &plane.trusted_proxies);
+    plane
+        .admission
+        .check_failures(client, call.unix_seconds())?;
+    let caller = Caller::authenticate(plane, &head.headers, call.unix_seconds()).await;
+    if caller
+        .as_ref()
+        .is_err_and(|e| e.status == StatusCode::UNAUTHORIZED)
+    {
+        plane.admission.count_failure(client, call.unix_seconds());
+    }
+    caller
+}
+
+fn stale() -> Refusal {
+    Refusal::unavailable(
+        Kind::Stale,
+        "This replica's knowledge of policies is too old to act on",
+    )
+    .hint("Try again in a moment; another replica may answer.")
+}
+
+fn loop_detected() -> Refusal {
+    Refusal::loop_detected("The request has been through this service already")
+}
+
+/// No workspace can turn credentials out yet, so nobody gets one.
+fn resolve(caller: &Caller) -> Refusal {
+    match caller.identity {
+        Identity::Agent(_) => Refusal::forbidden(
+            "Agents cannot access credentials/resolve directly.",
+            Some("Use vault/execute (Model B): the call is made for you.".to_owned()),
+        ),
+        Identity::User(_) => Refusal::forbidden(
+            "credentials/resolve is not enabled for this workspace",
+            None,
+        ),
+    }
+}

@@ -1,0 +1,183 @@
+//! Who calls. The credential proves an identity; whether that identity may still act is read from
+//! the snapshot at every call, so that disabling an agent ends its remembered tokens too.
+
+use std::sync::Arc;
+
+use ah5_contracts::audit::ActorKind;
+use ah5_contracts::claims::{AGENT_TOKEN_PREFIX, AgentClaims, PERSONAL_TOKEN_PREFIX, UserClaims};
+use ah5_contracts::id::{AgentId, UserId, WorkspaceId};
+use ah5_contracts::role::Role;
+use ah5_edge::credential::{Presented, presented};
+use ah5_security::token::{TokenError, peek_kid};
+use http::HeaderMap;
+
+use self::memory::Remembered;
+use super::Refusal;
+use crate::plane::Plane;
+use crate::snapshot::{Globals, Workspace};
+
+pub mod memory;
+
+/// Somebody who was known and in force when the call came.
+pub struct Caller {
+    pub identity: Identity,
+    /// Of the agent, as the token has it.
+    epoch: i64,
+    pub workspace_id: WorkspaceId,
+    pub workspace: Arc<Workspace>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    Agent(AgentId),
+    /// A person, who acts as the agent that the request names.
+    User(UserId),
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// # Errors
+    /// 401, and nothing about why: whoever guesses learns nothing.
+    pub async fn authenticate(
+        plane: &Plane,
+        headers: &HeaderMap,
+        now: i64,
+    ) -> Result<Self, Refusal> {
+        let Presented { bearer, value } =
+            presented(headers).map_err(|none| Refusal::unauthorized(none.to_string()))?;
+        if let Some(jws) = value.strip_prefix(AGENT_TOKEN_PREFIX) {
+            return agent(plane, jws, now).await;
+        }
+        // Personal tokens are not issued yet, so none is good.
+        if !bearer || value.starts_with(PERSONAL_TOKEN_PREFIX) {
+            return Err(bad_key());
+        }
+        user(plane, value, now).await
+    }
+
+    /// Takes the workspace as it is published now.
+    ///
+    /// # Errors
+    /// The caller may no longer act in it.
+    pub fn renew(&mut self, plane: &Plane) -> Result<(), Refusal> {
+        let workspace = plane.published.workspace(self.workspace_id);
+        self.workspace = workspace.ok_or_else(bad_key)?;
+        let still = match self.identity {
+            Identity::Agent(id) => is_in_force(&self.workspace, id, self.epoch),
+            Identity::User(id) => self.workspace.members.get(&id) >= Some(&Role::Admin),
+        };
+        if still { Ok(()) } else { Err(bad_key()) }
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    #[must_use]
+    pub fn actor(self) -> (ActorKind, String) {
+        match self {
+            Self::Agent(id) => (ActorKind::Agent, id.to_string()),
+            Self::User(id) => (ActorKind::User, id.to_string()),
+        }
+    }
+}
+
+async fn agent(plane: &Plane, jws: &str, now: i64) -> Result<Caller, Refusal> {
+    let globals = plane.published.globals();
+    let token = plane.tokens.fingerprint(jws);
+    let verified = match plane.tokens.recall(&token, globals.key_set, now) {
+        Some(known) => known,
+        None => {
+            let fresh = verify_agent(plane, &globals, jws, now).ok_or_else(bad_key)?;
+            plane.tokens.remember(token, fresh);
+            fresh
+        }
+    };
+    if let Some(caller) = in_force(plane, &verified) {
+        return Ok(caller);
+    }
+    // The agent may have been made, or re-keyed, a moment ago.
+    if may_be_news(plane, &verified) {
+        plane.freshener.look(verified.workspace).await;
+    }
+    in_force(plane, &verified).ok_or_else(bad_key)
+}
+
+fn verify_agent(plane: &Plane, globals: &Globals, jws: &str, now: i64) -> Option<Remembered> {
+    let key = globals.keys.get(&peek_kid(jws)?)?;
+    let claims: AgentClaims = key.verify_agent(jws, &plane.origin.text, now).ok()?;
+    Some(Remembered {
+        agent: claims.agent()?,
+        workspace: claims.wid,
+        epoch: claims.epoch,
+        expires: claims.exp,
+        key_set: globals.key_set,
+    })
+}
+
+fn in_force(plane: &Plane, token: &Remembered) -> Option<Caller> {
+    let workspace = plane.published.workspace(token.workspace)?;
+    is_in_force(&workspace, token.agent, token.epoch).then_some(Caller {
+        identity: Identity::Agent(token.agent),
+        epoch: token.epoch,
+        workspace_id: token.workspace,
+        workspace,
+    })
+}
+
+/// Disabling, re-keying and deleting an agent end its tokens.
+pub fn is_in_force(workspace: &Workspace, agent: AgentId, epoch: i64) -> bool {
+    let agent = workspace.agents.get(&agent);
+    agent.is_some_and(|agent| agent.active && agent.epoch == epoch)
+}
+
+fn may_be_news(plane: &Plane, token: &Remembered) -> bool {
+    let workspace = plane.published.workspace(token.workspace);
+    let agent = workspace.as_ref().and_then(|w| w.agents.get(&token.agent));
+    agent.is_none_or(|agent| token.epoch > agent.epoch)
+}
+
+async fn user(plane: &Plane, jws: &str, now: i64) -> Result<Caller, Refusal> {
+    let refused = || Refusal::unauthorized("Invalid or expired token");
+    let globals = plane.published.globals();
+    let kid = peek_kid(jws).ok_or_else(refused)?;
+    let key = globals.keys.get(&kid).ok_or_else(refused)?;
+    let claims = key
+        .verify_user(jws, &plane.jwt_issuer, now)
+        .map_err(|error| match error {
+            TokenError::Claims => Refusal::unauthorized("Invalid JWT claims"),
+            TokenError::Expired | TokenError::Invalid => refused(),
+        })?;
+    if globals.revoked_sessions.contains(&claims.sid)
+        || globals.disabled_users.contains(&claims.sub)
+    {
+        return Err(refused());
+    }
+    if plane.published.workspace(claims.wid).is_none() {
+        plane.freshener.look(claims.wid).await;
+    }
+    let workspace = plane.published.workspace(claims.wid).ok_or_else(refused)?;
+    admit_user(&claims, &workspace)?;
+    Ok(Caller {
+        identity: Identity::User(claims.sub),
+        epoch: 0,
+        workspace_id: claims.wid,
+        workspace,
+    })
+}
+
+/// The role is today's, not the one at the time of signing.
+fn admit_user(claims: &UserClaims, workspace: &Workspace) -> Result<(), Refusal> {
+    match workspace.members.get(&claims.sub) {
+        None => Err(Refusal::unauthorized("Invalid or expired token")),
+        Some(role) if *role < Role::Admin => {
+            Err(Refusal::forbidden("This needs the role admin", None))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn bad_key() -> Refusal {
+    Refusal::unauthorized("Invalid or expired API key")
+}

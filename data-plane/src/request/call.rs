@@ -1,0 +1,224 @@
+//! What is known of a call, for the record, the log and the metrics. Nothing is ever decided by it.
+
+use ah5_contracts::audit::{ActorKind, AuditEvent, Verdict};
+use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, WorkspaceId};
+use ah5_security::hash::sha256;
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::parse::Asked;
+use super::{Caller, Identity, Refusal};
+use crate::metrics;
+use crate::plane::Plane;
+use crate::routes::Endpoint;
+
+pub struct Call {
+    pub audit_id: AuditId,
+    began: Instant,
+    marked: Instant,
+    /// Microseconds since 1970-01-01 UTC.
+    ts: i64,
+    who: Option<Who>,
+    what: What,
+    timings: Vec<i32>,
+    /// Somebody else records it.
+    taken: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Who {
+    workspace: WorkspaceId,
+    identity: Identity,
+}
+
+#[derive(Default)]
+struct What {
+    endpoint: Option<Endpoint>,
+    agent: Option<AgentId>,
+    connection: Option<ConnectionId>,
+    method: Option<&'static str>,
+    host: Option<String>,
+    path_digest: Option<[u8; 32]>,
+    policy: Option<(PolicyId, i64)>,
+    rule: Option<String>,
+    dropped_headers: Vec<String>,
+}
+
+/// How a call that reached its provider ended.
+pub struct Outcome {
+    pub verdict: Verdict,
+    pub upstream_status: Option<u16>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// How often the credential was taken out of the answer.
+    pub scrubbed: u64,
+    /// What went wrong, in a fixed word.
+    pub fault: Option<&'static str>,
+}
+
+// === impl Call ===
+
+impl Call {
+    pub fn begin() -> Self {
+        let now = Instant::now();
+        Self {
+            audit_id: AuditId::now(),
+            began: now,
+            marked: now,
+            ts: Timestamp::now().as_microsecond(),
+            who: None,
+            what: What::default(),
+            timings: Vec::with_capacity(8),
+            taken: false,
+        }
+    }
+
+    /// When it came, in seconds since 1970-01-01 UTC.
+    pub const fn unix_seconds(&self) -> i64 {
+        self.ts.div_euclid(1_000_000)
+    }
+
+    pub const fn began(&self) -> Instant {
+        self.began
+    }
+
+    pub fn known(&mut self, plane: &Plane, caller: &Caller) {
+        self.who = Some(Who {
+            workspace: caller.workspace_id,
+            identity: caller.identity,
+        });
+        if let Identity::Agent(agent) = caller.identity {
+            self.what.agent = Some(agent);
+            plane.usage.note(agent, self.began);
+        }
+        self.mark();
+    }
+
+    pub const fn route(&mut self, endpoint: Endpoint) {
+        self.what.endpoint = Some(endpoint);
+    }
+
+    pub fn asked(&mut self, asked: &Asked) {
+        self.what.agent = Some(asked.agent);
+        self.what.connection = Some(asked.connection);
+        self.what.method = Some(asked.method.as_str());
+        self.what.host = Some(asked.url.host().to_owned());
+        self.what.path_digest = Some(sha256(asked.url.path_and_query().as_bytes()));
+        self.mark();
+    }
+
+    pub fn judged(&mut self, policy: Option<(PolicyId, i64)>, rule: Option<String>) {
+        self.what.policy = policy;
+        self.what.rule = rule;
+        self.mark();
+    }
+
+    /// Hands everything over to whoever records it later.
+    pub fn take(&mut self) -> Self {
+        self.taken = true;
+        Self {
+            taken: false,
+            who: self.who.take(),
+            what: std::mem::take(&mut self.what),
+            timings: std::mem::take(&mut self.timings),
+            ..*self
+        }
+    }
+
+    pub fn dropped_headers(&mut self, names: &[http::HeaderName]) {
+        self.what.dropped_headers = names.iter().map(|name| name.as_str().to_owned()).collect();
+    }
+
+    /// Ends a step: its time goes into the record.
+    pub fn mark(&mut self) {
+        let now = Instant::now();
+        let micros = now.duration_since(self.marked).as_micros();
+        self.timings.push(i32::try_from(micros).unwrap_or(i32::MAX));
+        self.marked = now;
+    }
+
+    /// Records that the call was refused; the id if there is a row. There is none for strangers.
+    pub fn refused(&mut self, plane: &Plane, refusal: &Refusal) -> Option<AuditId> {
+        metrics::refused(refusal.kind);
+        if self.taken {
+            return Some(self.audit_id);
+        }
+        let verdict = match refusal.status.as_u16() {
+            500.. => Verdict::Error,
+            _ => Verdict::Denied,
+        };
+        let action = match refusal.kind {
+            super::Kind::Upstream => "execution_completed",
+            _ => "execution_denied",
+        };
+        let reason = refusal.recorded.unwrap_or(&refusal.error);
+        let details = json!({
+            "status": refusal.status.as_u16(), "reason": reason, "kind": refusal.kind.as_str(),
+        });
+        let event = self.event(action, verdict, details)?;
+        plane.recorder.record(event);
+        Some(self.audit_id)
+    }
+
+    /// Records how a forwarded call ended. Its answer has left by then.
+    pub fn completed(mut self, plane: &Plane, outcome: &Outcome) {
+        self.mark();
+        metrics::completed(self.what.endpoint, outcome, self.began.elapsed());
+        let mut details = serde_json::Map::new();
+        if let Some(fault) = outcome.fault {
+            details.insert("fault".into(), fault.into());
+        }
+        if outcome.scrubbed > 0 {
+            details.insert("credentialRemoved".into(), outcome.scrubbed.into());
+            tracing::warn!(audit_id = %self.audit_id, "a provider sent the credential back");
+        }
+        if !self.what.dropped_headers.is_empty() {
+            let names = std::mem::take(&mut self.what.dropped_headers);
+            details.insert("droppedHeaders".into(), names.into());
+        }
+        let event = self.event("execution_completed", outcome.verdict, details.into());
+        if let Some(mut event) = event {
+            event.upstream_status = outcome.upstream_status.map(u16::cast_signed);
+            event.bytes_in = Some(outcome.bytes_in.cast_signed());
+            event.bytes_out = Some(outcome.bytes_out.cast_signed());
+            plane.recorder.record(event);
+        }
+    }
+
+    fn event(
+        &mut self,
+        action: &str,
+        decision: Verdict,
+        details: serde_json::Value,
+    ) -> Option<AuditEvent> {
+        let Who {
+            workspace,
+            identity,
+        } = self.who?;
+        let what = std::mem::take(&mut self.what);
+        let (actor_kind, actor_id): (ActorKind, String) = identity.actor();
+        Some(AuditEvent {
+            audit_id: self.audit_id,
+            ts: self.ts,
+            workspace,
+            actor_kind,
+            actor_id,
+            agent: what.agent,
+            connection: what.connection,
+            policy: what.policy.map(|(id, _)| id),
+            policy_version: what.policy.map(|(_, version)| version),
+            rule: what.rule,
+            action: action.to_owned(),
+            decision,
+            method: what.method.map(str::to_owned),
+            host: what.host,
+            path_digest: what.path_digest.map(|digest| digest.to_vec()),
+            upstream_status: None,
+            bytes_in: None,
+            bytes_out: None,
+            timings: std::mem::take(&mut self.timings),
+            details: details.to_string(),
+        })
+    }
+}

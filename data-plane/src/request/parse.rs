@@ -1,0 +1,325 @@
+//! From what was sent to the effective request: one connection, one agent, one canonical URL. This
+//! very value is judged and sent; only the credential is added to it after.
+
+use ah5_contracts::connection::ConnectionStatus;
+use ah5_contracts::id::{AgentId, ConnectionId};
+use ah5_contracts::policy::{Method, Model};
+use ah5_policy::CanonicalUrl;
+use ah5_providers::catalogue;
+use ah5_providers::headers::Source;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use hyper::body::{Body as _, Incoming};
+use serde_json::value::RawValue;
+
+use super::envelope::{Envelope, Target};
+use super::{Caller, Identity, Refusal};
+use crate::plane::Plane;
+use crate::snapshot::Connection;
+
+pub struct Asked {
+    pub agent: AgentId,
+    pub connection: ConnectionId,
+    pub method: Method,
+    /// HEAD is judged as the GET that it is without a body.
+    pub wire_method: http::Method,
+    pub url: CanonicalUrl,
+    /// The caller's, not filtered yet.
+    pub headers: HeaderMap,
+    pub body: AskedBody,
+    pub form: Form,
+}
+
+pub enum AskedBody {
+    /// Bytes, and their type if the caller named none.
+    Bytes(Bytes, &'static str),
+    None,
+    /// Passed through as it comes; its length, if it was declared.
+    Stream(Incoming, Option<u64>),
+}
+
+/// How the caller wants its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// JSON around the provider's answer.
+    Envelope,
+    /// The provider's answer itself.
+    Proxy,
+    /// The provider's answer itself if it is a success, an envelope otherwise.
+    Raw,
+}
+
+// === impl Form ===
+
+impl Form {
+    pub const fn source(self) -> Source {
+        match self {
+            Self::Envelope | Self::Raw => Source::Envelope,
+            Self::Proxy => Source::Transparent,
+        }
+    }
+}
+
+/// `POST /v1/vault/execute`.
+pub async fn envelope(
+    plane: &Plane,
+    caller: &mut Caller,
+    head: &Parts,
+    text: &[u8],
+) -> Result<Asked, Refusal> {
+    let envelope = Envelope::parse(text)?;
+    let connection = match &envelope.target {
+        Target::Connection(id) => *id,
+        Target::Service(name) => by_service(caller, name)?,
+    };
+    // Before the URL, so that a vanished connection is not hidden behind a typo.
+    find(plane, caller, connection).await?;
+    if envelope.model == Model::A {
+        return Err(Refusal::forbidden(
+            "No policy allows Model A for this connection",
+            Some("Model A is not enabled for this workspace; use Model B.".to_owned()),
+        ));
+    }
+    if envelope.approval {
+        return Err(Refusal::not_found("Approval request not found")
+            .hint("Approvals are not available yet."));
+    }
+    if envelope.full_fields {
+        return Err(Refusal::forbidden(
+            "Full field access is not available for this policy tier",
+            None,
+        ));
+    }
+    // Both are there: the envelope was checked.
+    let method = envelope.method.unwrap_or(Method::Get);
+    let mut url = canonical(envelope.url.as_deref().unwrap_or_default())?;
+    let query = envelope.query.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    url.merge(query).map_err(invalid)?;
+    Ok(Asked {
+        agent: acting_as(caller, head, envelope.agent)?,
+        connection,
+        method,
+        wire_method: wire(method),
+        url,
+        headers: named_headers(&envelope.headers)?,
+        body: match envelope.body {
+            Some(raw) => json_or_text(raw)?,
+            None => AskedBody::None,
+        },
+        form: if envelope.stream || envelope.download {
+            Form::Raw
+        } else {
+            Form::Envelope
+        },
+    })
+}
+
+/// `ANY /v1/proxy/{connectionId}/{path…}`: `rest` is everything after the second slash.
+pub async fn by_path(
+    plane: &Plane,
+    caller: &mut Caller,
+    head: &Parts,
+    rest: &str,
+    body: Incoming,
+) -> Result<Asked, Refusal> {
+    let (id, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let connection = id
+        .parse()
+        .map_err(|why| Refusal::bad_request(format!("params/connectionId {why}")))?;
+    let base = &find(plane, caller, connection).await?.base;
+    let url = CanonicalUrl::join(base, path, head.uri.query()).map_err(invalid)?;
+    proxied(caller, head, connection, url, body)
+}
+
+/// `ANY /v1/proxy` with `x-ah5-connection` and `x-ah5-target`.
+pub async fn by_header(
+    plane: &Plane,
+    caller: &mut Caller,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Asked, Refusal> {
+    let connection = only(head, &CONNECTION)?
+        .ok_or_else(|| Refusal::bad_request("Header x-ah5-connection is required"))?
+        .parse()
+        .map_err(|why| Refusal::bad_request(format!("headers/x-ah5-connection {why}")))?;
+    let target = only(head, &TARGET)?
+        .ok_or_else(|| Refusal::bad_request("Header x-ah5-target is required"))?;
+    let url = canonical(target)?;
+    if head.uri.query().is_some() {
+        return Err(Refusal::bad_request("The query belongs into x-ah5-target"));
+    }
+    find(plane, caller, connection).await?;
+    proxied(caller, head, connection, url, body)
+}
+
+fn proxied(
+    caller: &Caller,
+    head: &Parts,
+    connection: ConnectionId,
+    url: CanonicalUrl,
+    body: Incoming,
+) -> Result<Asked, Refusal> {
+    if head.headers.contains_key(APPROVAL) {
+        return Err(Refusal::not_found("Approval request not found")
+            .hint("Approvals are not available yet."));
+    }
+    let method = match head.method.as_str() {
+        "HEAD" => Some(Method::Get),
+        name => Method::from_name(name),
+    };
+    let method = method.ok_or_else(|| {
+        Refusal::forbidden(
+            format!("Request denied: method {} can not be allowed", head.method),
+            Some(format!("Methods: {}, HEAD.", Method::NAMES.join(", "))),
+        )
+    })?;
+    let declared = head.headers.get(CONTENT_LENGTH);
+    let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
+    Ok(Asked {
+        agent: acting_as(caller, head, None)?,
+        connection,
+        method,
+        wire_method: head.method.clone(),
+        url,
+        headers: head.headers.clone(),
+        body: if body.is_end_stream() {
+            AskedBody::None
+        } else {
+            AskedBody::Stream(body, declared)
+        },
+        form: Form::Proxy,
+    })
+}
+
+/// The connection, which may be so new that this replica must look once more.
+async fn find<'a>(
+    plane: &Plane,
+    caller: &'a mut Caller,
+    id: ConnectionId,
+) -> Result<&'a Connection, Refusal> {
+    if !caller.workspace.connections.contains_key(&id) {
+        plane.freshener.look(caller.workspace_id).await;
+        caller.renew(plane)?;
+    }
+    let connection = caller.workspace.connections.get(&id);
+    let connection = connection.ok_or_else(|| Refusal::not_found("Connection not found"))?;
+    match connection.status {
+        ConnectionStatus::Healthy => Ok(connection),
+        ConnectionStatus::NeedsReauth => {
+            Err(Refusal::conflict("Connection requires reauthentication"))
+        }
+        ConnectionStatus::Revoked => Err(Refusal::conflict("Connection has been revoked")),
+    }
+}
+
+fn by_service(caller: &Caller, name: &str) -> Result<ConnectionId, Refusal> {
+    let service = catalogue::find(name)
+        .ok_or_else(|| Refusal::bad_request(format!("Unknown service: {name}")))?;
+    if !service.singleton {
+        return Err(Refusal::bad_request(format!(
+            "Service '{name}' is not a singleton. Provide connectionId instead."
+        )));
+    }
+    let connections = caller.workspace.connections.iter();
+    let healthy = connections
+        .filter(|(_, c)| c.service.id == service.id && c.status == ConnectionStatus::Healthy);
+    healthy.map(|(id, _)| *id).min().ok_or_else(|| {
+        Refusal::not_found(format!("No healthy connection found for service '{name}'"))
+    })
+}
+
+/// The agent whose policies count. A person must say which one; an agent is always itself.
+fn acting_as(caller: &Caller, head: &Parts, in_body: Option<AgentId>) -> Result<AgentId, Refusal> {
+    let in_header = only(head, &AGENT)?
+        .map(str::parse::<AgentId>)
+        .transpose()
+        .map_err(|why| Refusal::bad_request(format!("headers/x-ah5-agent-id {why}")))?;
+    let named = in_header.or(in_body);
+    match caller.identity {
+        Identity::Agent(id) if named.is_none_or(|named| named == id) => Ok(id),
+        Identity::Agent(_) => Err(Refusal::forbidden(
+            "An agent cannot act as another agent",
+            None,
+        )),
+        Identity::User(_) => {
+            let id = named.ok_or_else(|| {
+                Refusal::bad_request("x-ah5-agent-id must name the agent to act as")
+            })?;
+            match caller.workspace.agents.get(&id) {
+                None => Err(Refusal::not_found("Agent not found")),
+                Some(agent) if !agent.active => Err(Refusal::conflict("Agent is disabled")),
+                Some(_) => Ok(id),
+            }
+        }
+    }
+}
+
+fn canonical(url: &str) -> Result<CanonicalUrl, Refusal> {
+    CanonicalUrl::parse(url).map_err(invalid)
+}
+
+fn invalid(why: ah5_policy::UrlError) -> Refusal {
+    Refusal::bad_request(format!("Invalid URL: {why}"))
+}
+
+const fn wire(method: Method) -> http::Method {
+    match method {
+        Method::Delete => http::Method::DELETE,
+        Method::Get => http::Method::GET,
+        Method::Patch => http::Method::PATCH,
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
+    }
+}
+
+fn named_headers(pairs: &[(String, String)]) -> Result<HeaderMap, Refusal> {
+    let mut headers = HeaderMap::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        let illegal = || Refusal::bad_request(format!("body/headers/{name} is not a legal header"));
+        let key: HeaderName = name.parse().map_err(|_| illegal())?;
+        let value = HeaderValue::from_str(value).map_err(|_| illegal())?;
+        if headers.insert(key, value).is_some() {
+            return Err(Refusal::bad_request(format!(
+                "body/headers/{name} is given twice"
+            )));
+        }
+    }
+    Ok(headers)
+}
+
+/// A string that holds JSON is sent as that JSON, any other string as text.
+fn json_or_text(raw: &RawValue) -> Result<AskedBody, Refusal> {
+    if !raw.get().starts_with('"') {
+        return Ok(AskedBody::Bytes(
+            Bytes::copy_from_slice(raw.get().as_bytes()),
+            JSON,
+        ));
+    }
+    let text: String = serde_json::from_str(raw.get())
+        .map_err(|_| Refusal::bad_request("body/body is not a well-formed string"))?;
+    let kind = match serde_json::from_str::<&RawValue>(&text) {
+        Ok(_) => JSON,
+        Err(_) => TEXT,
+    };
+    Ok(AskedBody::Bytes(Bytes::from(text), kind))
+}
+
+/// A header of ours: at most one, plain text.
+fn only<'a>(head: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+    let mut values = head.headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) if let Ok(text) = value.to_str() => Ok(Some(text)),
+        _ => Err(Refusal::bad_request(format!(
+            "Header {name} is not one plain value"
+        ))),
+    }
+}
+
+const AGENT: HeaderName = HeaderName::from_static("x-ah5-agent-id");
+const APPROVAL: HeaderName = HeaderName::from_static("x-ah5-approval-id");
+const CONNECTION: HeaderName = HeaderName::from_static("x-ah5-connection");
+const TARGET: HeaderName = HeaderName::from_static("x-ah5-target");
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";

@@ -1,0 +1,261 @@
+//! The provider's body on its way to the agent: counted, bounded, scrubbed, cut when the call is
+//! allowed no longer, and recorded once it has left. Reads no faster than the agent does; dropped,
+//! it closes the connection to the provider.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ah5_contracts::audit::Verdict;
+use ah5_contracts::id::{AuditId, ConnectionId};
+use ah5_net::ResponseBody;
+use ah5_net::client::BodyError;
+use ah5_policy::CanonicalUrl;
+use ah5_providers::scrub::Scrubber;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::call::Outcome;
+use super::unseal::Exchange;
+use super::{Call, Refusal};
+use crate::admission::Permit;
+use crate::plane::Plane;
+use crate::streams::Registration;
+
+pub struct Relay {
+    about: About,
+    source: ResponseBody,
+    scrubber: Scrubber,
+    /// What the policy lets through yet.
+    left: u64,
+    out: u64,
+    /// Gone once the call is recorded.
+    ending: Option<Ending>,
+    /// Only for answers that make the agent wait.
+    watch: Option<Registration>,
+}
+
+/// What stays known when the call is recorded.
+struct About {
+    audit_id: AuditId,
+    connection: ConnectionId,
+    max: u64,
+    url: CanonicalUrl,
+}
+
+/// What the record needs, and what is given back with it.
+pub struct Ending {
+    pub plane: Arc<Plane>,
+    pub call: Call,
+    pub exchange: Exchange,
+    pub status: u16,
+    pub permit: Permit,
+}
+
+/// Why an answer broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RelayError {
+    #[error("the call is allowed no longer")]
+    Cut,
+    #[error("the answer holds the credential")]
+    Echoed,
+    #[error(transparent)]
+    Provider(#[from] BodyError),
+    #[error("the answer is larger than the policy allows")]
+    TooLarge,
+}
+
+// === impl Relay ===
+
+impl Relay {
+    pub fn new(source: ResponseBody, scrubber: Scrubber, ending: Ending) -> Self {
+        Self {
+            about: About {
+                audit_id: ending.call.audit_id,
+                connection: ending.exchange.key.connection,
+                max: ending.exchange.max_response,
+                url: ending.exchange.url.clone(),
+            },
+            source,
+            scrubber,
+            left: ending.exchange.max_response,
+            out: 0,
+            ending: Some(ending),
+            watch: None,
+        }
+    }
+
+    pub const fn audit_id(&self) -> AuditId {
+        self.about.audit_id
+    }
+
+    pub const fn connection(&self) -> ConnectionId {
+        self.about.connection
+    }
+
+    /// Bytes that the policy lets through.
+    pub const fn max(&self) -> u64 {
+        self.about.max
+    }
+
+    pub const fn url(&self) -> &CanonicalUrl {
+        &self.about.url
+    }
+
+    /// Memory for keeping the answer.
+    ///
+    /// # Errors
+    /// 503 when there is none.
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let ending = self.ending.as_mut();
+        ending.map_or(Ok(()), |ending| ending.permit.reserve(bytes))
+    }
+
+    /// As much of the answer as was wanted has been read.
+    pub fn done(mut self) {
+        self.finish(Verdict::Allowed, None);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, RelayError>>> {
+        loop {
+            if self.poll_cut(cx).is_ready() {
+                return Poll::Ready(Some(Err(RelayError::Cut)));
+            }
+            let piece = match Pin::new(&mut self.source).poll_frame(cx) {
+                Poll::Ready(piece) => piece.transpose()?,
+                Poll::Pending if self.watch.is_none() && self.ending.is_some() => {
+                    self.register();
+                    continue;
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            let end = piece.is_none() || self.source.is_end_stream();
+            // Trailers are not passed on.
+            let piece = piece
+                .and_then(|frame| frame.into_data().ok())
+                .unwrap_or_default();
+            let piece = self.filter(piece, end)?;
+            if !piece.is_empty() {
+                return Poll::Ready(Some(Ok(piece)));
+            }
+            if end {
+                return Poll::Ready(None);
+            }
+        }
+    }
+
+    fn filter(&mut self, piece: Bytes, end: bool) -> Result<Bytes, RelayError> {
+        let left = self.left.checked_sub(piece.len() as u64);
+        self.left = left.ok_or(RelayError::TooLarge)?;
+        let piece = self
+            .scrubber
+            .push(piece, end)
+            .map_err(|_| RelayError::Echoed)?;
+        self.out += piece.len() as u64;
+        Ok(piece)
+    }
+
+    /// From now on the agent waits: what is allowed may change meanwhile. Registered first and
+    /// judged after, so that no change falls in between.
+    fn register(&mut self) {
+        let Some(Ending {
+            plane, exchange, ..
+        }) = &self.ending
+        else {
+            return;
+        };
+        self.watch = Some(plane.streams.register(exchange.claim.clone()));
+        if !plane.is_fresh() || !exchange.claim.holds(&plane.published) {
+            plane
+                .streams
+                .cut_unless(|claim| claim.holds(&plane.published));
+        }
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.watch
+            .as_ref()
+            .map_or(Poll::Pending, |watch| watch.poll_cut(cx))
+    }
+
+    /// Records the call, once.
+    fn finish(&mut self, verdict: Verdict, fault: Option<&'static str>) {
+        self.watch = None;
+        let Some(ending) = self.ending.take() else {
+            return;
+        };
+        let outcome = Outcome {
+            verdict,
+            upstream_status: Some(ending.status),
+            bytes_in: ending.exchange.sent.bytes(),
+            bytes_out: self.out,
+            scrubbed: self.scrubber.hits(),
+            fault,
+        };
+        ending.call.completed(&ending.plane, &outcome);
+    }
+}
+
+impl Body for Relay {
+    type Data = Bytes;
+    type Error = RelayError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+        match std::task::ready!(self.poll(cx)) {
+            Some(Ok(piece)) => {
+                if self.is_end_stream() {
+                    self.finish(Verdict::Allowed, None);
+                }
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            Some(Err(error)) => {
+                self.finish(Verdict::Error, Some(error.word()));
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                self.finish(Verdict::Allowed, None);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream() && !self.scrubber.holds_back()
+    }
+
+    /// The scrubber replaces by the same number of bytes, so the provider's word on the length
+    /// holds.
+    fn size_hint(&self) -> SizeHint {
+        if self.scrubber.holds_back() {
+            return SizeHint::default();
+        }
+        self.source.size_hint()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if self.is_end_stream() {
+            self.finish(Verdict::Allowed, None);
+        } else {
+            self.finish(Verdict::Error, Some("agent_gone"));
+        }
+    }
+}
+
+// === impl RelayError ===
+
+impl RelayError {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Cut => "cut",
+            Self::Echoed => "credential_echoed",
+            Self::Provider(BodyError::Idle) => "idle",
+            Self::Provider(BodyError::Reset) => "reset",
+            Self::TooLarge => "too_large",
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Opens the connection's credential for this one call and puts it into its slot: the last change
+//! that a request undergoes. Nothing of the workspace is held from here on.
+
+use std::sync::Arc;
+
+use ah5_contracts::id::ConnectionId;
+use ah5_contracts::policy::Method;
+use ah5_net::{Body, PoolKey};
+use ah5_policy::CanonicalUrl;
+use ah5_providers::headers::{Forwarded, HeaderRefusal, forward_request};
+use ah5_providers::inject::{InjectError, inject};
+use ah5_providers::scrub::Scrubber;
+use ah5_security::vault::SealContext;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use http::{Request, Uri};
+
+use super::decide::{Claim, Judged};
+use super::meter::{Meter, Metered, Sent, too_large};
+use super::parse::{AskedBody, Form};
+use super::{Call, Caller, Refusal};
+use crate::plane::Plane;
+use crate::snapshot::Connection;
+
+/// A request that carries its credential. Only [`unseal`] makes one.
+pub struct Unsealed {
+    pub request: Request<Body>,
+    pub scrubber: Scrubber,
+    pub exchange: Exchange,
+}
+
+/// What is known of an exchange with a provider, from before the sending to after the answer.
+pub struct Exchange {
+    pub key: PoolKey,
+    pub claim: Claim,
+    pub url: CanonicalUrl,
+    /// Where the connection's URLs begin.
+    pub base: CanonicalUrl,
+    pub form: Form,
+    pub method: Method,
+    pub max_response: u64,
+    pub sent: Sent,
+}
+
+/// # Errors
+/// 400 for headers or parameters that are the credential's own, 413 for too large a body, 500 when
+/// the credential does not open.
+pub fn unseal(
+    plane: &Plane,
+    caller: Caller,
+    head: &Parts,
+    judged: Judged,
+    call: &mut Call,
+) -> Result<Unsealed, Refusal> {
+    let Judged {
+        asked,
+        claim,
+        limits,
+    } = judged;
+    let connection = caller.workspace.connections.get(&asked.connection);
+    let connection = connection.ok_or_else(|| Refusal::not_found("Connection not found"))?;
+    let Forwarded {
+        mut headers,
+        dropped,
+    } = forward_request(
+        &asked.headers,
+        asked.form.source(),
+        &connection.auth,
+        connection.service.extra_headers,
+    )
+    .map_err(header_refused)?;
+    if !dropped.is_empty() {
+        call.dropped_headers(&dropped);
+    }
+    connection.service.set_fixed_headers(&mut headers);
+    plane.cdn_loop.forward(&head.headers, &mut headers);
+    // What comes back coded could hold the credential where nobody sees it.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let max = limits.max_payload_bytes.unwrap_or(DEFAULT_LIMIT);
+    let (body, kind, sent) = outgoing(asked.body, max)?;
+    if let Some(kind) = kind
+        && !headers.contains_key(CONTENT_TYPE)
+    {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    let mut request = Request::new(());
+    *request.method_mut() = asked.wire_method;
+    *request.uri_mut() = uri(&asked.url)?;
+    *request.headers_mut() = headers;
+    let (mut parts, ()) = request.into_parts();
+    let scrubber = open(&caller, asked.connection, connection, &mut parts)?;
+    call.mark();
+    let exchange = Exchange {
+        key: PoolKey {
+            workspace: caller.workspace_id,
+            connection: asked.connection,
+        },
+        claim,
+        base: connection.base.clone(),
+        url: asked.url,
+        form: asked.form,
+        method: asked.method,
+        max_response: limits.max_response_bytes.unwrap_or(DEFAULT_LIMIT),
+        sent,
+    };
+    Ok(Unsealed {
+        request: Request::from_parts(parts, body),
+        scrubber,
+        exchange,
+    })
+}
+
+/// The plaintext lives in here only, and in the request and the scrubber that need it.
+fn open(
+    caller: &Caller,
+    id: ConnectionId,
+    connection: &Connection,
+    parts: &mut Parts,
+) -> Result<Scrubber, Refusal> {
+    let key = caller.workspace.key.as_ref();
+    let key = key.ok_or_else(|| Refusal::internal("the workspace's data key does not open"))?;
+    let credential = connection.credential.as_ref();
+    let credential =
+        credential.ok_or_else(|| Refusal::conflict("Connection tokens have been revoked"))?;
+    let context = SealContext {
+        workspace: caller.workspace_id,
+        connection: id,
+        field: "secret",
+        version: credential.version,
+        service: connection.service.id,
+        auth: &connection.auth,
+        destinations: &[&connection.destination],
+    };
+    let secret = key.open(&context, &credential.sealed).map_err(|error| {
+        tracing::error!(connection = %id, %error, "a credential does not open");
+        Refusal::internal("a credential does not open").say("Failed to decrypt connection tokens")
+    })?;
+    inject(&connection.auth, &secret, parts).map_err(|error| match error {
+        InjectError::Conflict(_) => Refusal::bad_request(error.to_string()),
+        InjectError::Unsendable => Refusal::internal(error),
+    })?;
+    Ok(Scrubber::new(&connection.auth, &secret))
+}
+
+fn outgoing(body: AskedBody, max: u64) -> Result<(Body, Option<&'static str>, Sent), Refusal> {
+    match body {
+        AskedBody::None => Ok((Body::empty(), None, Sent::Known(0))),
+        AskedBody::Bytes(bytes, kind) => {
+            check_size(bytes.len() as u64, max)?;
+            let sent = Sent::Known(bytes.len() as u64);
+            Ok((Body::from(bytes), Some(kind), sent))
+        }
+        AskedBody::Stream(body, Some(declared)) => {
+            check_size(declared, max)?;
+            // HTTP lets no more bytes through than were declared.
+            Ok((Body::from(body), None, Sent::Known(declared)))
+        }
+        AskedBody::Stream(body, None) => {
+            let meter = Arc::new(Meter::new(max));
+            let body = Metered::new(body, Arc::clone(&meter));
+            Ok((Body::boxed(body), None, Sent::Metered(meter)))
+        }
+    }
+}
+
+fn check_size(size: u64, max: u64) -> Result<(), Refusal> {
+    if size <= max {
+        return Ok(());
+    }
+    Err(too_large(max, format!("this payload has {size} bytes")))
+}
+
+fn header_refused(refusal: HeaderRefusal) -> Refusal {
+    Refusal::bad_request(format!("Request refused: {refusal}"))
+}
+
+fn uri(url: &CanonicalUrl) -> Result<Uri, Refusal> {
+    Uri::builder()
+        .scheme(url.scheme())
+        .authority(url.authority())
+        .path_and_query(url.path_and_query())
+        .build()
+        .map_err(|_| Refusal::bad_request("Invalid URL: it cannot be sent"))
+}
+
+/// Where a policy says nothing: 10 MiB.
+const DEFAULT_LIMIT: u64 = 10 * 1024 * 1024;

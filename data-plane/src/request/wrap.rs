@@ -1,0 +1,189 @@
+//! The envelope of `vault/execute`: the provider's answer as one JSON object, whatever it was.
+
+use ah5_contracts::id::AuditId;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Refusal;
+use super::relay::{Relay, RelayError};
+use super::reply::content_type;
+use crate::answer::{self, AnswerBody};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wrapped<'a> {
+    model: &'static str,
+    status: u16,
+    headers: serde_json::Map<String, serde_json::Value>,
+    body: &'a RawValue,
+    audit_id: AuditId,
+}
+
+/// # Errors
+/// 502 or 504 when the answer breaks off, is too large, or holds the credential.
+pub async fn wrap(
+    mut relay: Relay,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let audit_id = relay.audit_id();
+    let kind = content_type(headers).to_ascii_lowercase();
+    let (body, headers) = if status.is_success() && is_binary(&kind) {
+        (stub(&kind, headers, &relay), serde_json::Map::new())
+    } else {
+        let bytes = collect(&mut relay).await?;
+        (embed(&bytes, &kind), listed(headers))
+    };
+    // A body that is not read to its end is no fault of anybody's.
+    relay.done();
+    let body = RawValue::from_string(body).map_err(Refusal::internal)?;
+    let wrapped = Wrapped {
+        model: "B",
+        status: status.as_u16(),
+        headers,
+        body: &body,
+        audit_id,
+    };
+    let text = serde_json::to_vec(&wrapped).map_err(Refusal::internal)?;
+    Ok(answer::json(StatusCode::OK, text, Some(audit_id)))
+}
+
+async fn collect(relay: &mut Relay) -> Result<Bytes, Refusal> {
+    let expected = relay.size_hint().lower();
+    relay.reserve(usize::try_from(expected).unwrap_or(usize::MAX))?;
+    let mut reserved = expected;
+    let mut whole = BytesMut::new();
+    while let Some(frame) = relay.frame().await {
+        let piece = frame.map_err(|error| broken(relay, error))?;
+        let Ok(piece) = piece.into_data() else {
+            continue;
+        };
+        if whole.is_empty() && relay.is_end_stream() {
+            return Ok(piece);
+        }
+        let length = (whole.len() + piece.len()) as u64;
+        if length > reserved {
+            relay.reserve(usize::try_from(length - reserved).unwrap_or(usize::MAX))?;
+            reserved = length;
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+fn broken(relay: &Relay, error: RelayError) -> Refusal {
+    match error {
+        RelayError::TooLarge => {
+            let max = relay.max();
+            Refusal::bad_gateway(format!("Provider response exceeds limit of {max} bytes"))
+                .hint("Ask for less, or use /v1/proxy under a policy with a larger limit.")
+        }
+        RelayError::Cut => {
+            Refusal::forbidden("The call stopped being allowed while it was made", None)
+        }
+        RelayError::Echoed => Refusal::bad_gateway("The provider's answer holds the credential"),
+        RelayError::Provider(ah5_net::client::BodyError::Idle) => {
+            Refusal::gateway_timeout("Provider request timed out")
+        }
+        RelayError::Provider(_) => Refusal::bad_gateway("Provider request failed"),
+    }
+}
+
+/// JSON as it is, anything else as a string of JSON.
+fn embed(bytes: &[u8], kind: &str) -> String {
+    let json = kind.contains("json") && serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+    match std::str::from_utf8(bytes) {
+        Ok(text) if json => text.to_owned(),
+        _ => serde_json::Value::from(String::from_utf8_lossy(bytes)).to_string(),
+    }
+}
+
+/// Values of one name are joined (RFC 9110 §5.3).
+fn listed(headers: &HeaderMap) -> serde_json::Map<String, serde_json::Value> {
+    let mut listed = serde_json::Map::new();
+    for name in headers.keys() {
+        let values = headers.get_all(name).iter();
+        let values: Vec<_> = values
+            .map(|v| String::from_utf8_lossy(v.as_bytes()))
+            .collect();
+        listed.insert(name.as_str().to_owned(), values.join(", ").into());
+    }
+    listed
+}
+
+fn is_binary(kind: &str) -> bool {
+    let json = kind.contains("json") || kind.contains("xml") && !kind.contains("openxml");
+    let named = [
+        "application/octet-stream",
+        "application/pdf",
+        "application/zip",
+    ];
+    !json
+        && (named.iter().any(|name| kind.contains(name))
+            || kind.contains("application/vnd.")
+            || ["image/", "audio/", "video/"]
+                .iter()
+                .any(|start| kind.starts_with(start)))
+}
+
+fn stub(kind: &str, headers: &HeaderMap, relay: &Relay) -> String {
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|v: &http::HeaderValue| v.to_str().ok())
+    };
+    let mut stub = json!({
+        "_binaryContent": true, "contentType": kind,
+        "hint": format!(
+            "The answer is binary. Use vault_download (download: true) with url {} and connectionId {}.",
+            relay.url(), relay.connection(),
+        ),
+    });
+    if let Some(size) = relay.size_hint().exact() {
+        stub["sizeBytes"] = size.into();
+    }
+    if let Some(text) = header("content-disposition") {
+        stub["contentDisposition"] = text.into();
+    }
+    stub.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_valid_json_is_embedded_as_json() {
+        assert_eq!(embed(b"{\"a\": 1.00}", "application/json"), "{\"a\": 1.00}");
+        assert_eq!(embed(b"[1]", "application/vnd.x+json"), "[1]");
+        assert_eq!(embed(b"{\"a\":", "application/json"), "\"{\\\"a\\\":\"");
+        assert_eq!(embed(b"[1]", "text/plain"), "\"[1]\"");
+        assert_eq!(embed(b"", "application/json"), "\"\"");
+        assert_eq!(embed(b"a\xff", "text/plain"), "\"a\u{fffd}\"");
+    }
+
+    #[test]
+    fn json_and_xml_are_text_whatever_their_vendor() {
+        for kind in [
+            "application/vnd.x+json",
+            "application/atom+xml",
+            "text/csv",
+            "",
+        ] {
+            assert!(!is_binary(kind), "{kind}");
+        }
+        for kind in [
+            "image/png",
+            "application/pdf",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        ] {
+            assert!(is_binary(kind), "{kind}");
+        }
+    }
+}

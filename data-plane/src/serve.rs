@@ -1,0 +1,165 @@
+//! `data-plane serve`: opens what is needed, answers until told to stop, then drains. It starts
+//! without Postgres too, but is not ready then.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ah5_edge::{Origin, announce};
+use ah5_net::cdn_loop::CdnLoop;
+use ah5_net::{Config as UpstreamConfig, Upstreams};
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::admin::{self, Admin};
+use crate::admission::Admission;
+use crate::config::{Config, Drain, Upstream};
+use crate::listener::{Phase, Server};
+use crate::plane::Plane;
+use crate::request::authenticate::memory::Memory;
+use crate::snapshot::keeper::Keeper;
+use crate::spool::Spool;
+use crate::streams::{self, Streams};
+use crate::usage::{self, Usage};
+
+/// For the audit rows of the last answers to reach Postgres.
+const FLUSH: Duration = Duration::from_secs(5);
+
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    warn(&config);
+    let (listen, admin_listen) = (bind(config.listen).await?, bind(config.admin).await?);
+    let (listening, administering) = (listen.local_addr()?, admin_listen.local_addr()?);
+    let metrics = ah5_telemetry::metrics::install();
+    let own = [listening, administering];
+    let upstreams = upstreams(config.upstream, &config.origin, &own, &config.database)?;
+    let exempt = upstreams.clone();
+    let spool = Spool::start(config.spool, config.database.clone(), &config.ring)?;
+    let keeper = Keeper::start(
+        config.database.clone(),
+        config.listen_database,
+        config.ring,
+        Box::new(move |host, port| exempt.is_exempt(host, port)),
+    );
+    let plane = Arc::new(Plane {
+        admission: Admission::new(config.limits),
+        cdn_loop: CdnLoop::new(authority(&config.origin)),
+        freshener: keeper.freshener(),
+        jwt_issuer: config.jwt_issuer,
+        max_staleness: config.max_staleness,
+        origin: config.origin,
+        published: keeper.published(),
+        recorder: spool.recorder(),
+        streams: Arc::new(Streams::default()),
+        tokens: Memory::new(),
+        trusted_proxies: config.trusted_proxies,
+        upstreams,
+        usage: Arc::new(Usage::default()),
+    });
+    tokio::spawn(streams::watch(plane.clone()));
+    tokio::spawn(usage::keep(plane.usage.clone(), config.database));
+    let draining = Arc::new(AtomicBool::new(false));
+    let admin = Admin {
+        draining: draining.clone(),
+        metrics,
+        plane: plane.clone(),
+        spool: spool.observer(),
+    };
+    tokio::spawn(admin::serve(admin_listen, admin));
+
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let server = Server::new(config.listener, plane.clone(), phases);
+    tracing::info!(%listening, admin = %administering, "the data plane is listening");
+    if let Some(path) = config.address_file {
+        announce::addresses(&path, listening, administering)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    tokio::spawn(leave(phase, draining, plane.clone(), config.drain));
+    server.run(listen).await;
+    spool.stop(FLUSH).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn warn(config: &Config) {
+    if config.shares_database_user {
+        tracing::warn!(
+            "DATA_PLANE_DATABASE_URL is not set: the data plane uses DATABASE_URL, and the \
+             database does not limit what it may do"
+        );
+    }
+    if !config.upstream.exemptions.is_empty() {
+        tracing::warn!(
+            "SSRF_ALLOWLIST_HOSTS is set: calls may reach these hosts at private addresses"
+        );
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+}
+
+fn upstreams(
+    settings: Upstream,
+    origin: &Origin,
+    own: &[SocketAddr],
+    database: &ah5_store::database::Database,
+) -> anyhow::Result<Upstreams> {
+    let mut own_addrs = settings.protected;
+    own_addrs.extend_from_slice(own);
+    own_addrs.extend(database.addresses());
+    let config = UpstreamConfig {
+        exemptions: settings.exemptions,
+        extra_ca: settings.extra_ca,
+        own_addrs,
+        own_origins: origin.spellings(),
+        resolve_overrides: settings.overrides,
+        ..UpstreamConfig::default()
+    };
+    Upstreams::new(config).context("the way to providers cannot be set up")
+}
+
+/// What stands after the scheme.
+fn authority(origin: &Origin) -> &str {
+    origin.text.split_once("://").map_or("", |(_, rest)| rest)
+}
+
+/// Waits for the word to stop, then goes through the phases: the balancer is given time to notice,
+/// answers under way are finished, and at the deadline what is left is cut and counted.
+async fn leave(
+    phase: watch::Sender<Phase>,
+    draining: Arc<AtomicBool>,
+    plane: Arc<Plane>,
+    drain: Drain,
+) {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("cannot hear signals");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tracing::info!("told to stop; draining");
+    draining.store(true, Ordering::Relaxed);
+    sleep(drain.delay).await;
+    phase.send_replace(Phase::Closing);
+    // Every connection is gone when nobody hears of phases any more.
+    if timeout(drain.deadline, phase.closed()).await.is_err() {
+        let cut = plane.streams.cut_unless(|_| false);
+        if cut > 0 {
+            tracing::warn!(cut, "answers under way were ended at the deadline");
+            metrics::counter!("ah5_streams_ended_at_deadline_total").increment(cut as u64);
+        }
+        phase.send_replace(Phase::Ending);
+        phase.closed().await;
+    }
+}

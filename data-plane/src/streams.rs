@@ -1,0 +1,133 @@
+//! Answers that are still under way. When what was allowed is allowed no longer, they are cut.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::plane::Plane;
+use crate::request::Claim;
+
+/// Every answer under way that has made its agent wait.
+#[derive(Default)]
+pub struct Streams {
+    next: AtomicU64,
+    open: Mutex<HashMap<u64, Arc<Stream>>>,
+}
+
+/// A stream's entry. Gone when dropped.
+pub struct Registration {
+    streams: Arc<Streams>,
+    key: u64,
+    stream: Arc<Stream>,
+}
+
+struct Stream {
+    claim: Claim,
+    cut: AtomicBool,
+    waker: AtomicWaker,
+}
+
+// === impl Streams ===
+
+impl Streams {
+    #[must_use]
+    pub fn register(self: &Arc<Self>, claim: Claim) -> Registration {
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        let stream = Arc::new(Stream {
+            claim,
+            cut: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        });
+        self.with(|open| open.insert(key, Arc::clone(&stream)));
+        Registration {
+            streams: Arc::clone(self),
+            key,
+            stream,
+        }
+    }
+
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.with(|open| open.len())
+    }
+
+    /// Cuts every stream whose claim no longer holds and returns how many those were.
+    pub fn cut_unless(&self, holds: impl Fn(&Claim) -> bool) -> usize {
+        let open: Vec<Arc<Stream>> = self.with(|open| open.values().cloned().collect());
+        let ended = open.iter().filter(|stream| !holds(&stream.claim));
+        ended
+            .map(|stream| stream.end())
+            .filter(|first| *first)
+            .count()
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<u64, Arc<Stream>>) -> T) -> T {
+        act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+// === impl Registration ===
+
+impl Registration {
+    /// Ready once the stream is to end.
+    pub fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.waker.register(cx.waker());
+        if self.stream.cut.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.streams.with(|open| open.remove(&self.key));
+    }
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// Whether this was the first time.
+    fn end(&self) -> bool {
+        let first = !self.cut.swap(true, Ordering::AcqRel);
+        self.waker.wake();
+        first
+    }
+}
+
+/// Judges every stream again at each publication, and all of them when this replica's knowledge
+/// has grown too old to act on.
+pub async fn watch(plane: Arc<Plane>) {
+    let mut changes = plane.published.changes();
+    let mut ticks = interval(STALENESS_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            _ = ticks.tick() => if plane.is_fresh() { continue },
+        }
+        let cut = if plane.is_fresh() {
+            plane
+                .streams
+                .cut_unless(|claim| claim.holds(&plane.published))
+        } else {
+            plane.streams.cut_unless(|_| false)
+        };
+        if cut > 0 {
+            tracing::info!(
+                cut,
+                "answers under way were cut: they are allowed no longer"
+            );
+            metrics::counter!("ah5_streams_cut_total").increment(cut as u64);
+        }
+    }
+}
+
+const STALENESS_CHECK: Duration = Duration::from_millis(500);

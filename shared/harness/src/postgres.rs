@@ -1,26 +1,38 @@
-//! A private PostgreSQL cluster in a temporary folder: Unix socket only, so no port can clash.
+//! Private PostgreSQL clusters: temporary ones for tests (Unix socket only, so no port can clash)
+//! and kept ones for `make run`. The server is a child of ours and stops on drop.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use tempfile::TempDir;
 
-/// The oldest major version that will do.
-const MIN_VERSION: u32 = 15;
+use ah5_security::secret::SecretText;
 
-/// Stopped and deleted on drop.
+use crate::cancel::Cancel;
+use crate::process::{Process, Signal, Spec};
+use crate::user::RunAs;
+
+pub mod kept;
+mod programs;
+
+use programs::Programs;
+
+/// Stopped on drop, and deleted if it is a temporary one.
 pub struct Cluster {
-    folder: TempDir,
-    binaries: PathBuf,
-    server: Server,
-}
-
-/// How programs of Postgres are run: it refuses to be started by root.
-enum Server {
-    AsOther(&'static str),
-    AsUs,
+    programs: Programs,
+    user: RunAs,
+    data: PathBuf,
+    socket: PathBuf,
+    /// The socket's name holds a port even where none is open.
+    port: u16,
+    options: Vec<String>,
+    log: PathBuf,
+    password: Option<SecretText>,
+    stop: Signal,
+    server: Option<Process>,
+    _temporary: Option<TempDir>,
 }
 
 // === impl Cluster ===
@@ -33,67 +45,70 @@ impl Cluster {
         let folder = tempfile::Builder::new()
             .prefix("ah5-pg-")
             .tempdir_in("/tmp")?;
-        let server = Server::choose()?;
-        let cluster = Self {
-            folder,
-            binaries: binaries()?,
-            server,
-        };
-        cluster.prepare()?;
-        let data = cluster.data();
-        let data = data
-            .to_str()
-            .context("the temporary folder has a plain name")?;
-        let init = [
-            "-D",
+        let user = RunAs::unprivileged(USERS)?;
+        user.own(folder.path(), 0o755)?;
+        let programs = Programs::newest()?;
+        let data = folder.path().join("data");
+        let arguments = ["-A", "trust", "--no-sync"].map(str::to_owned);
+        programs.initdb(&user, &data, &arguments)?;
+        let mut cluster = Self {
+            programs,
+            user,
             data,
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-            "--no-instructions",
-        ];
-        cluster.program("initdb", &init)?;
-        let options = format!(
-            "-k {} -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=200",
-            cluster.folder.path().display()
-        );
-        let log = cluster.folder.path().join("data/server.log");
-        let log = log
-            .to_str()
-            .context("the temporary folder has a plain name")?;
-        cluster.program(
-            "pg_ctl",
-            &[
-                "-D", data, "-w", "-t", "60", "-l", log, "-o", &options, "start",
-            ],
-        )?;
+            socket: folder.path().to_owned(),
+            port: 5432,
+            options: TEMPORARY.map(str::to_owned).to_vec(),
+            log: folder.path().join("server.log"),
+            password: None,
+            stop: Signal::QUIT,
+            server: None,
+            _temporary: Some(folder),
+        };
+        cluster.start(&Cancel::default())?;
         Ok(cluster)
     }
 
     /// A connection string for a superuser.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        self.url_as("postgres", database)
+        let url = self.url_as("postgres", database);
+        match &self.password {
+            Some(password) => format!("{url} password={}", password.expose()),
+            None => url,
+        }
+    }
+
+    /// Without a password: a temporary cluster asks for none.
+    #[must_use]
+    pub fn url_as(&self, user: &str, database: &str) -> String {
+        let (socket, port) = (self.socket.display(), self.port);
+        format!("host={socket} port={port} user={user} dbname={database}")
     }
 
     #[must_use]
-    pub fn url_as(&self, user: &str, database: &str) -> String {
-        format!(
-            "host={} user={user} dbname={database}",
-            self.folder.path().display()
-        )
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Process::pid)
+    }
+
+    /// The server's process, while it is meant to run.
+    pub const fn process(&mut self) -> Option<&mut Process> {
+        self.server.as_mut()
     }
 
     /// # Errors
     /// There is such a database already.
     pub fn create_database(&self, name: &str) -> anyhow::Result<()> {
-        let socket = self.folder.path().to_string_lossy().into_owned();
-        self.program("createdb", &["-h", &socket, "-U", "postgres", name])
-            .map(drop)
+        self.client("createdb", &[name]).map(drop)
     }
 
     /// A whole database as text.
@@ -101,123 +116,75 @@ impl Cluster {
     /// # Errors
     /// There is no such database.
     pub fn dump(&self, name: &str) -> anyhow::Result<String> {
-        let socket = self.folder.path().to_string_lossy().into_owned();
-        let output = self.program("pg_dump", &["-h", &socket, "-U", "postgres", name])?;
+        self.client("pg_dump", &[name])
+    }
+
+    /// Starts the server, if it doesn't run.
+    ///
+    /// # Errors
+    /// It ends early; the message holds what it said.
+    pub fn start(&mut self, cancel: &Cancel) -> anyhow::Result<()> {
+        if self.server.is_some() {
+            return Ok(());
+        }
+        let mut command = self.user.command(&self.programs.path("postgres"));
+        command.arg("-D").arg(&self.data);
+        command.arg("-k").arg(&self.socket);
+        command.args(["-p", &self.port.to_string()]);
+        command.args(self.options.iter().flat_map(|option| ["-c", option]));
+        let mut server = Process::start(Spec {
+            name: "PostgreSQL".into(),
+            command,
+            env: &BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]),
+            log: self.log.clone(),
+            stop: self.stop,
+            patience: PATIENCE,
+            orphan: "INT",
+        })?;
+        let status = self.data.join("postmaster.pid");
+        server.wait_for(PATIENCE, cancel, || Ok(is_ready(&status).then_some(())))?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// # Errors
+    /// It had to be killed.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.server
+            .take()
+            .map_or(Ok(()), |mut server| server.stop())
+    }
+
+    fn client(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let (socket, port) = (self.socket.display().to_string(), self.port.to_string());
+        let mut command = self.programs.command(&self.user, program);
+        command
+            .args(["-h", &socket, "-p", &port, "-U", "postgres"])
+            .args(arguments);
+        if let Some(password) = &self.password {
+            command.env("PGPASSWORD", password.expose());
+        }
+        let output =
+            crate::program::run(&mut command).with_context(|| format!("{program} failed"))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    // The server's user must be able to enter the folder and own what is in it.
-    fn prepare(&self) -> anyhow::Result<()> {
-        if let Server::AsOther(user) = self.server {
-            let folder = self.folder.path().to_string_lossy().into_owned();
-            run(Command::new("chown").args([user, &folder]))?;
-        }
-        let mode = std::fs::Permissions::from_mode(0o755);
-        Ok(std::fs::set_permissions(self.folder.path(), mode)?)
-    }
-
-    fn program(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Output> {
-        let path = self.binaries.join(name);
-        let mut command = match self.server {
-            Server::AsUs => Command::new(path),
-            Server::AsOther(user) => {
-                let mut command = Command::new("runuser");
-                command.args(["-u", user, "--"]).arg(path);
-                command
-            }
-        };
-        // Not ours: a folder that the server's user can't enter is no place to start from.
-        run(command
-            .args(arguments)
-            .current_dir("/")
-            .env_remove("PGDATA")
-            .env_remove("PGHOST"))
-    }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let data = self.data();
-        if let Some(data) = data.to_str().filter(|_| data.exists()) {
-            let stopped = self.program("pg_ctl", &["-D", data, "-m", "immediate", "-w", "stop"]);
-            if let Err(error) = stopped {
-                eprintln!("the temporary PostgreSQL did not stop: {error:#}");
-            }
-        }
-    }
+/// Whether the server says in its own file that it answers.
+fn is_ready(status: &Path) -> bool {
+    let text = std::fs::read_to_string(status).unwrap_or_default();
+    text.lines()
+        .nth(7)
+        .is_some_and(|line| line.trim() == "ready")
 }
 
-// === impl Server ===
-
-impl Server {
-    fn choose() -> anyhow::Result<Self> {
-        // Whoever owns our own /proc entry is who we run as.
-        if std::fs::metadata("/proc/self").map_or(1, |us| us.uid()) != 0 {
-            return Ok(Self::AsUs);
-        }
-        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let known = |name: &&str| {
-            users
-                .lines()
-                .any(|line| line.starts_with(&format!("{name}:")))
-        };
-        let user = ["postgres", "nobody"].into_iter().find(known);
-        user.map(Self::AsOther)
-            .context("PostgreSQL refuses to run as root and there is no user `postgres`")
-    }
-}
-
-/// The folder of the newest PostgreSQL of a version that will do.
-fn binaries() -> anyhow::Result<PathBuf> {
-    let debian = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let debian = debian.map(|version| version.path().join("bin"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let homebrew = ["/opt/homebrew/bin", "/usr/local/bin"].map(PathBuf::from);
-    let found = debian.chain(std::env::split_paths(&path)).chain(homebrew);
-    let needed = ["createdb", "initdb", "pg_ctl", "pg_dump", "postgres"];
-    let usable = found.filter(|folder| needed.iter().all(|name| folder.join(name).exists()));
-    let newest = usable
-        .filter_map(|folder| Some((version(&folder)?, folder)))
-        .max();
-    match newest {
-        Some((version, folder)) if version >= MIN_VERSION => Ok(folder),
-        Some((version, _)) => {
-            bail!("PostgreSQL {version} is too old: version {MIN_VERSION} or newer is needed")
-        }
-        None => bail!("PostgreSQL is not installed; on Debian: apt-get install postgresql"),
-    }
-}
-
-fn version(folder: &Path) -> Option<u32> {
-    let output = Command::new(folder.join("postgres"))
-        .arg("--version")
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    text.split_whitespace()
-        .nth(2)?
-        .split('.')
-        .next()?
-        .parse()
-        .ok()
-}
-
-fn run(command: &mut Command) -> anyhow::Result<Output> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {name}"))?;
-    let (said, error) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    ensure!(output.status.success(), "{name} failed: {said}{error}");
-    Ok(output)
-}
+/// Whom a server of root's runs as.
+const USERS: &[&str] = &["postgres", "nobody"];
+/// Speed instead of safety, as the data is gone anyway when the machine stops.
+const TEMPORARY: [&str; 4] = [
+    "listen_addresses=",
+    "fsync=off",
+    "full_page_writes=off",
+    "max_connections=200",
+];
+const PATIENCE: Duration = Duration::from_secs(60);

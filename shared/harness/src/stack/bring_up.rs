@@ -1,0 +1,197 @@
+//! Bringing a stack up, step by step, in the order in which the parts need each other.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use super::builder::Builder;
+use super::environment::Env;
+use super::faults::{self, ConfigFaults};
+use super::home::DATABASE;
+use super::plane::ANY_PORT;
+use super::{Replica, Simulator, Stack};
+use crate::nginx::{Nginx, Plan};
+use crate::postgres::Cluster;
+use crate::postgres::kept::Place;
+
+// === impl Builder ===
+
+impl Builder {
+    pub(super) fn bring_up(&self, stack: &mut Stack) -> anyhow::Result<()> {
+        self.make_key_ring(stack)?;
+        self.check_settings(stack)?;
+        if !self.existing_database {
+            self.start_database(stack)?;
+        }
+        self.migrate(stack)?;
+        if self.simulator {
+            self.start_simulator(stack)?;
+        }
+        self.say("starting the control plane");
+        let env = stack.environment.of_control_plane();
+        stack.control_plane = Some(stack.launcher.control_plane(&env)?);
+        for number in 0..self.data_planes {
+            self.say(&format!("starting data plane {number}"));
+            let plane = stack.launch_data_plane(number, ANY_PORT)?;
+            stack.data_planes.push(Replica::of(plane));
+        }
+        if self.front {
+            self.start_front_door(stack)?;
+        }
+        Ok(())
+    }
+
+    fn make_key_ring(&self, stack: &Stack) -> anyhow::Result<()> {
+        let mut command = Command::new(stack.launcher.binaries.find("control-plane")?);
+        command.arg("keyring").arg(stack.environment.key_ring());
+        run_quietly(command.env_clear())
+    }
+
+    /// Faults of both planes at once, before anything is started.
+    fn check_settings(&self, stack: &Stack) -> anyhow::Result<()> {
+        let mut control = stack.environment.of_control_plane();
+        let mut data = stack.environment.of_data_plane(0, ANY_PORT);
+        if !self.existing_database {
+            // Not known yet, and not the operator's to get wrong.
+            control.insert("DATABASE_URL".into(), "host=/nowhere".into());
+            data.insert("DATA_PLANE_DATABASE_URL".into(), "host=/nowhere".into());
+        }
+        let binaries = &stack.launcher.binaries;
+        let mut found = faults::of_plane(&binaries.find("control-plane")?, &control)?;
+        if self.data_planes > 0 {
+            found.extend(faults::of_plane(&binaries.find("data-plane")?, &data)?);
+        }
+        let mut faults = Vec::new();
+        for fault in found {
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigFaults(faults).into())
+        }
+    }
+
+    fn start_database(&self, stack: &mut Stack) -> anyhow::Result<()> {
+        self.say("starting PostgreSQL");
+        let home = &stack.home;
+        let cluster = match home.cluster() {
+            None => Cluster::start_temporary()?,
+            Some(folder) => {
+                let place = Place {
+                    folder: folder.to_owned(),
+                    socket: home.postgres_socket(),
+                    log: home.log("postgres"),
+                    password: home.password("postgres-password")?,
+                };
+                Cluster::start_kept(place, &self.cancel, &self.progress)?
+            }
+        };
+        if let Err(error) = cluster.create_database(DATABASE)
+            && !format!("{error:#}").contains("already exists")
+        {
+            return Err(error);
+        }
+        let file = |user: &str| -> anyhow::Result<PathBuf> {
+            let password = home.password(&format!("{user}-password"))?;
+            let url = format!(
+                "{} password={}",
+                cluster.url_as(user, DATABASE),
+                password.expose()
+            );
+            home.write_secret(&format!("{user}-database-url"), &url)
+        };
+        let (control, data) = (file(CONTROL_LOGIN)?, file(DATA_LOGIN)?);
+        stack.environment.set_databases(&control, &data);
+        stack.cluster = Some(cluster);
+        Ok(())
+    }
+
+    fn migrate(&self, stack: &Stack) -> anyhow::Result<()> {
+        self.say("bringing the database's schema up to date");
+        let mut command = Command::new(stack.launcher.binaries.find("control-plane")?);
+        command.arg("migrate").env_clear().envs(&self.env);
+        if let Some(cluster) = &stack.cluster {
+            let home = &stack.home;
+            let url = home.write_secret("migrate-database-url", &cluster.url(DATABASE))?;
+            command
+                .env("MIGRATE_DATABASE_URL_FILE", url)
+                .env_remove("MIGRATE_DATABASE_URL")
+                .env_remove("DATABASE_URL");
+            for (name, user) in [
+                ("CONTROL_LOGIN_PASSWORD", CONTROL_LOGIN),
+                ("DATA_LOGIN_PASSWORD", DATA_LOGIN),
+            ] {
+                let file = home.root().join(format!("secrets/{user}-password"));
+                command.env_remove(name).env(format!("{name}_FILE"), file);
+            }
+        }
+        run_quietly(&mut command)
+    }
+
+    fn start_simulator(&self, stack: &mut Stack) -> anyhow::Result<()> {
+        self.say("starting the provider simulator");
+        let home = &stack.home;
+        let ca_file = home.root().join("simulator-ca.pem");
+        let file = home.addresses("provider-simulator");
+        let env = Env::from(
+            [
+                ("LISTEN_ADDR", ANY_PORT.to_string()),
+                ("ADDRESS_FILE", file.display().to_string()),
+                ("CA_FILE", ca_file.display().to_string()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        let plane = stack.launcher.simulator(&env)?;
+        let listen = plane.addresses.listen;
+        let host = format!("localhost:{}", listen.port());
+        stack.environment.set_simulator(&host, &ca_file, home)?;
+        stack.simulator = Some(Simulator {
+            plane,
+            listen,
+            host,
+            ca_file,
+        });
+        Ok(())
+    }
+
+    fn start_front_door(&self, stack: &mut Stack) -> anyhow::Result<()> {
+        self.say("starting nginx");
+        let plan = Plan {
+            folder: stack.home.front(),
+            log: stack.home.log("nginx"),
+            listen: stack.port.addresses().to_vec(),
+            routing: self.routing,
+            data_planes: stack.data_planes().map(|it| it.listen).collect(),
+            control_planes: vec![stack.control_plane().listen],
+        };
+        stack.front = Some(Nginx::start(plan, &self.cancel)?);
+        Ok(())
+    }
+
+    fn say(&self, what: &str) {
+        (self.progress)(what);
+    }
+}
+
+/// Runs one of our own commands, which says what went wrong in a sentence.
+fn run_quietly(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().context("cannot run control-plane")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(EX_USAGE) {
+        return Err(ConfigFaults(faults::listed(&said)).into());
+    }
+    let said = said.trim();
+    bail!("{}", said.strip_prefix("control-plane: ").unwrap_or(said))
+}
+
+const CONTROL_LOGIN: &str = "ah5_control_login";
+const DATA_LOGIN: &str = "ah5_data_login";
+/// Bad configuration (`EX_USAGE` of sysexits.h).
+const EX_USAGE: i32 = 64;

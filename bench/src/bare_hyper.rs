@@ -94,7 +94,10 @@ async fn forward<C>(
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
     *request.uri_mut() = format!("{origin}{path}").parse::<Uri>()?;
     Ok(client.request(request).await?)
 }

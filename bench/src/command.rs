@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use ah5_harness::cancel::{Cancel, Interrupted};
 use clap::{Parser, Subcommand};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{bare_hyper, quick};
@@ -11,7 +13,10 @@ use crate::{bare_hyper, quick};
 const INTERRUPTED: u8 = 130;
 
 #[derive(Parser)]
-#[command(version, about = "What an agent's call costs, beside nginx and a bare proxy")]
+#[command(
+    version,
+    about = "What an agent's call costs, beside nginx and a bare proxy"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,38 +35,57 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Fails only if a provider is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error.into()),
-    };
-    runtime.block_on(async {
-        // Dropping what runs stops every process that it started.
-        tokio::select! {
-            result = arguments.command.run() => match result {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(&error),
-            },
-            () = interrupted() => ExitCode::from(INTERRUPTED),
+    let cancel = Cancel::default();
+    match arguments.command.run(&cancel) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if cancel.is_cancelled() => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
         }
-    })
+    }
 }
 
 // === impl Command ===
 
 impl Command {
-    async fn run(self) -> anyhow::Result<()> {
+    fn run(self, cancel: &Cancel) -> anyhow::Result<()> {
         match self {
-            Self::Quick(options) => quick::run(options).await,
-            Self::BareHyper(options) => bare_hyper::serve(options).await,
+            Self::Quick(options) => quick(options, cancel),
+            Self::BareHyper(options) => Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(bare_hyper::serve(options)),
         }
     }
 }
 
+// The worker sees a signal also while a start-up blocks this thread.
+fn quick(options: quick::Options, cancel: &Cancel) -> anyhow::Result<()> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let wish = cancel.clone();
+        let asked = tokio::spawn(async move {
+            interrupted().await;
+            wish.cancel();
+        });
+        // Dropping what runs stops every process that it started.
+        tokio::select! {
+            biased;
+            _ = asked => Err(Interrupted.into()),
+            result = quick::run(options, cancel) => result,
+        }
+    })
+}
+
 async fn interrupted() {
-    let pair = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let pair = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
     let (Ok(mut interrupt), Ok(mut terminate)) = pair else {
         return std::future::pending().await;
     };
@@ -69,9 +93,4 @@ async fn interrupted() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-}
-
-fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("{error:#}");
-    ExitCode::FAILURE
 }

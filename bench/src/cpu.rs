@@ -54,7 +54,11 @@ pub fn of_own_thread(thread: u64) -> Duration {
 
 /// The calling thread.
 pub fn thread_id() -> u64 {
-    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs().into()
+    rustix::thread::gettid()
+        .as_raw_nonzero()
+        .get()
+        .unsigned_abs()
+        .into()
 }
 
 /// A process and everything below it.
@@ -118,7 +122,10 @@ mod tests {
         let (before, own) = (Reading::of(&us), of_own_thread(thread_id()));
         let start = Instant::now();
         while of_own_thread(thread_id()) - own < Duration::from_millis(20) {
-            assert!(start.elapsed() < Duration::from_secs(20), "no time is counted");
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "no time is counted"
+            );
         }
         assert!(Reading::of(&us).since(&before) >= Duration::from_millis(20));
     }

@@ -77,7 +77,10 @@ mod tests {
             assert_eq!(Message::response(&ANSWER[..cut]).unwrap(), None);
         }
         let found = Message::response(ANSWER).unwrap().unwrap();
-        assert_eq!((found.status, found.body, found.len()), (200, 3, ANSWER.len()));
+        assert_eq!(
+            (found.status, found.body, found.len()),
+            (200, 3, ANSWER.len())
+        );
     }
 
     #[test]

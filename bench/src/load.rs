@@ -44,7 +44,11 @@ struct Connection {
 impl Load {
     /// # Errors
     /// The proxy takes no connections.
-    pub async fn open(to: SocketAddr, requests: &[Bytes], connections: usize) -> anyhow::Result<Self> {
+    pub async fn open(
+        to: SocketAddr,
+        requests: &[Bytes],
+        connections: usize,
+    ) -> anyhow::Result<Self> {
         let mut open = Vec::with_capacity(connections);
         for number in 0..connections {
             let stream = TcpStream::connect(to).await?;
@@ -130,7 +134,10 @@ impl Outcome {
 fn check(answer: &Message, bytes: &[u8]) -> anyhow::Result<()> {
     if answer.status != 200 || answer.body != request::BODY || answer.len() != bytes.len() {
         let shown = &bytes[..bytes.len().min(600)];
-        bail!("not the answer that was sent: {}", String::from_utf8_lossy(shown));
+        bail!(
+            "not the answer that was sent: {}",
+            String::from_utf8_lossy(shown)
+        );
     }
     Ok(())
 }

@@ -64,8 +64,12 @@ impl Usage {
 /// One line for the head of a report.
 pub fn describe() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let models = processors.lines().filter(|line| line.starts_with("model name"));
-    let models: Vec<&str> = models.filter_map(|line| Some(line.split_once(':')?.1.trim())).collect();
+    let models = processors
+        .lines()
+        .filter(|line| line.starts_with("model name"));
+    let models: Vec<&str> = models
+        .filter_map(|line| Some(line.split_once(':')?.1.trim()))
+        .collect();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     format!(

@@ -35,10 +35,6 @@ mod upstream;
 
 use std::process::ExitCode;
 
-// What the data plane uses: the bare proxy is to differ from it by its work only.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {
     command::main()

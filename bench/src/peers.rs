@@ -2,17 +2,19 @@
 
 pub mod bare_hyper;
 pub mod nginx;
-pub mod process;
 pub mod proxies;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
+use ah5_harness::cancel::Cancel;
+use ah5_harness::process::{Process, Signal, Spec};
 use bytes::Bytes;
 
-use crate::pin::Cores;
 use crate::upstream::Upstream;
-use process::Process;
 
 /// One proxy as the load generator sees it.
 pub struct Peer {
@@ -36,7 +38,7 @@ pub enum Via {
 pub struct Setting<'a> {
     pub folder: &'a Path,
     pub upstream: &'a Upstream,
-    pub cores: Cores,
+    pub cancel: &'a Cancel,
 }
 
 /// A proxy of ours that has started; stopped on drop.
@@ -68,11 +70,30 @@ impl Setting<'_> {
 // === impl Running ===
 
 impl Running {
-    pub fn of(process: Process, address: SocketAddr) -> Self {
-        Self {
+    /// Starts it and asks `ready` for its address until there is one. It runs on the core of who
+    /// started the first process of all.
+    fn start(
+        name: &str,
+        command: Command,
+        setting: &Setting<'_>,
+        ready: impl FnMut() -> anyhow::Result<Option<SocketAddr>>,
+    ) -> anyhow::Result<Self> {
+        let mut process = Process::start(Spec {
+            name: name.to_owned(),
+            command,
+            env: &BTreeMap::new(),
+            log: setting.folder.join(format!("{name}.log")),
+            stop: Signal::TERM,
+            patience: PATIENCE,
+            orphan: "TERM",
+        })?;
+        let address = process.wait_for(PATIENCE, setting.cancel, ready)?;
+        Ok(Self {
             address,
-            root: process.id(),
+            root: process.pid(),
             _process: process,
-        }
+        })
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(10);

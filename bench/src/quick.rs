@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ah5_harness::cancel::Cancel;
+
 use crate::load::pace::Pace;
 use crate::load::request::Shape;
 use crate::machine;
@@ -47,17 +49,20 @@ struct Table {
 
 /// # Errors
 /// Something doesn't start, an answer was wrong, or a call did not reach the upstream as it should.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+pub async fn run(options: Options, cancel: &Cancel) -> anyhow::Result<()> {
     let cores = Cores::choose();
-    pin::this_thread(cores.rest);
+    // Whatever is started from here on begins on the proxy's core, so that a proxy makes as many
+    // threads as suit one core.
+    pin::this_thread(cores.proxy);
     let folder = tempfile::Builder::new().prefix("ah5-bench-").tempdir()?;
     let upstream = Arc::new(Upstream::start(cores.rest, MARKS).await?);
     let setting = Setting {
         folder: folder.path(),
         upstream: &upstream,
-        cores,
+        cancel,
     };
-    let proxies = Proxies::start(&setting).await?;
+    let proxies = Proxies::start(&setting)?;
+    pin::this_thread(cores.rest);
     let bench = Bench {
         upstream: Arc::clone(&upstream),
         cores,
@@ -84,9 +89,27 @@ fn tables(options: &Options) -> [Table; 4] {
     let rate = options.rate;
     let fixed = format!("POST, plain upstream, {rate} calls/s");
     [
-        table("POST, plain upstream, max rate", Shape::Post, Via::Plain, Pace::Max, long),
-        table("GET, plain upstream, max rate", Shape::Get, Via::Plain, Pace::Max, long),
-        table("POST, TLS upstream, max rate", Shape::Post, Via::Tls, Pace::Max, short),
+        table(
+            "POST, plain upstream, max rate",
+            Shape::Post,
+            Via::Plain,
+            Pace::Max,
+            long,
+        ),
+        table(
+            "GET, plain upstream, max rate",
+            Shape::Get,
+            Via::Plain,
+            Pace::Max,
+            long,
+        ),
+        table(
+            "POST, TLS upstream, max rate",
+            Shape::Post,
+            Via::Tls,
+            Pace::Max,
+            short,
+        ),
         table(&fixed, Shape::Post, Via::Plain, Pace::Fixed(rate), short),
     ]
 }
@@ -96,7 +119,9 @@ fn head(cores: Cores, options: &Options) -> String {
         (Some(proxy), Some(rest)) => format!(
             "The proxy under test alone on core {proxy}; load, upstream and Postgres on core {rest}."
         ),
-        _ => "NOT PINNED: there is one core only, so proxies, load and upstream share it.".to_owned(),
+        _ => {
+            "NOT PINNED: there is one core only, so proxies, load and upstream share it.".to_owned()
+        }
     };
     format!(
         "{}\n\n{pinned} {} connections, 1 KiB of JSON each way (GET: back only), {} rounds of each \

@@ -38,7 +38,11 @@ impl<'a> Report<'a> {
 /// One comparison as a table. The ratios are taken within each round and then their median, so that
 /// slow drifts of the machine cancel out.
 pub fn table(title: &str, all: &[Series]) -> String {
-    let mut text = format!("\n### {title}\n\n{}\n{}\n", row(&HEAD), row(&["---"; HEAD.len()]));
+    let mut text = format!(
+        "\n### {title}\n\n{}\n{}\n",
+        row(&HEAD),
+        row(&["---"; HEAD.len()])
+    );
     for series in all {
         let cells = [
             series.name.to_owned(),
@@ -67,7 +71,9 @@ pub fn table(title: &str, all: &[Series]) -> String {
 pub fn postgres(all: &[Series]) -> Option<String> {
     let series = find(all, PRODUCT)?;
     let used = spread(series, 1, |round| round.cpu_postgres);
-    Some(format!("\nPostgres, all its processes: {used} µs a call of {PRODUCT}\n"))
+    Some(format!(
+        "\nPostgres, all its processes: {used} µs a call of {PRODUCT}\n"
+    ))
 }
 
 fn find<'a>(all: &'a [Series], name: &str) -> Option<&'a Series> {
@@ -93,7 +99,10 @@ fn format(spread: Option<Spread>, digits: usize) -> String {
 
 fn median(series: &Series, digits: usize, of: impl Fn(&Round) -> f64) -> String {
     let spread = Spread::of(series.rounds.iter().map(of));
-    spread.map_or_else(|| "-".to_owned(), |spread| format!("{:.digits$}", spread.median))
+    spread.map_or_else(
+        || "-".to_owned(),
+        |spread| format!("{:.digits$}", spread.median),
+    )
 }
 
 fn percent(series: &Series, of: impl Fn(&Round) -> f64) -> String {
@@ -150,15 +159,23 @@ mod tests {
         ];
         let text = table("Title", &all);
         let line = text.lines().find(|line| line.contains(PRODUCT)).unwrap();
-        let expected = "| data plane | 60.0 [30.0..120.0] | 3.00 [3.00..3.00] | 1.50 [1.50..1.50] |";
+        let expected =
+            "| data plane | 60.0 [30.0..120.0] | 3.00 [3.00..3.00] | 1.50 [1.50..1.50] |";
         assert!(line.starts_with(expected), "{line}");
-        assert!(postgres(&all).unwrap().contains("6.0 [3.0..12.0] µs a call"));
+        assert!(
+            postgres(&all)
+                .unwrap()
+                .contains("6.0 [3.0..12.0] µs a call")
+        );
     }
 
     #[test]
     fn a_missing_peer_leaves_its_ratio_out() {
         let text = table("Title", &[series(PRODUCT, [1.0, 2.0, 3.0])]);
-        assert!(text.contains("| data plane | 2.0 [1.0..3.0] | - | - |"), "{text}");
+        assert!(
+            text.contains("| data plane | 2.0 [1.0..3.0] | - | - |"),
+            "{text}"
+        );
         assert_eq!(postgres(&[series(NGINX, [1.0; 3])]), None);
     }
 }

@@ -121,7 +121,10 @@ fn run(
     stopped: oneshot::Receiver<()>,
 ) {
     pin::this_thread(core);
-    server.seen.thread.store(cpu::thread_id(), Ordering::Relaxed);
+    server
+        .seen
+        .thread
+        .store(cpu::thread_id(), Ordering::Relaxed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -51,10 +51,15 @@ impl Pace {
         let between = Duration::from_secs(1) / rate.max(1);
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; a timer of ours stays open here"
+        )]
+        let timer = AsyncFd::new(timer)?;
         let clock = Clock {
             due: start + between * count(number),
             interval: between * count(of),
-            timer: AsyncFd::register(timer)?,
+            timer,
         };
         Ok(Schedule {
             end,

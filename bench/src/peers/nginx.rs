@@ -1,30 +1,31 @@
 //! Starts nginx as a proxy and nothing else: one worker, kept connections, no log.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ah5_harness::port::Reservation;
+use ah5_harness::program;
 use anyhow::Context as _;
-use tokio::net::TcpStream;
 
-use super::process::Process;
 use super::{Running, Setting, Via};
 
 /// # Errors
 /// nginx isn't installed, or does not start.
-pub async fn start(setting: &Setting<'_>, via: Via) -> anyhow::Result<Running> {
-    let folder = setting.folder.join(format!("nginx-{via:?}"));
+pub fn start(setting: &Setting<'_>, via: Via) -> anyhow::Result<Running> {
+    let name = format!("nginx-{via:?}");
+    let folder = setting.folder.join(&name);
     std::fs::create_dir(&folder)?;
-    let address = free_address()?;
+    let reserved = Reservation::any()?;
+    let address = reserved.addresses()[0];
     let configuration = folder.join("nginx.conf");
     std::fs::write(&configuration, configure(setting, via, &folder, address)?)?;
     let mut command = Command::new(program()?);
     command.arg("-p").arg(&folder).arg("-c").arg(&configuration);
-    command.arg("-e").arg(folder.join("error.log"));
-    let mut process = Process::start(&mut command, &folder.join("log"), setting.cores)?;
-    let open = async || TcpStream::connect(address).await.ok();
-    process.wait_until(open).await?;
-    Ok(Running::of(process, address))
+    command.args(["-e", "stderr"]);
+    Running::start(&name, command, setting, || {
+        Ok(TcpStream::connect(address).is_ok().then_some(address))
+    })
 }
 
 fn configure(
@@ -50,17 +51,7 @@ fn configure(
         .replace("{pass}", &tls))
 }
 
-// nginx can't pick a port for itself and say which.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
-}
-
 fn program() -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path)
-        .chain(usual)
-        .map(|folder| folder.join("nginx"))
-        .find(|file| file.is_file())
-        .context("nginx is not installed; on Debian: apt-get install nginx")
+    program::find("nginx", &["/usr/sbin", "/usr/local/sbin"])
+        .context("nginx is not installed; on Debian: sudo apt-get install nginx")
 }

@@ -22,10 +22,10 @@ struct Pair {
 impl Proxies {
     /// # Errors
     /// One of them does not start.
-    pub async fn start(setting: &Setting<'_>) -> anyhow::Result<Self> {
+    pub fn start(setting: &Setting<'_>) -> anyhow::Result<Self> {
         Ok(Self {
-            plain: Pair::start(setting, Via::Plain).await?,
-            tls: Pair::start(setting, Via::Tls).await?,
+            plain: Pair::start(setting, Via::Plain)?,
+            tls: Pair::start(setting, Via::Tls)?,
         })
     }
 
@@ -50,10 +50,10 @@ impl Proxies {
 // === impl Pair ===
 
 impl Pair {
-    async fn start(setting: &Setting<'_>, via: Via) -> anyhow::Result<Self> {
+    fn start(setting: &Setting<'_>, via: Via) -> anyhow::Result<Self> {
         Ok(Self {
-            nginx: nginx::start(setting, via).await?,
-            bare_hyper: bare_hyper::start(setting, via).await?,
+            nginx: nginx::start(setting, via)?,
+            bare_hyper: bare_hyper::start(setting, via)?,
         })
     }
 }

@@ -79,7 +79,11 @@ fn figures(bench: &Bench, outcome: &Outcome, [start, end, last]: [&Mark; 3]) -> 
     let shares = |core| end.usage.since(&start.usage, core).unwrap_or_default();
     let (own, rest): (Shares, Shares) = (shares(bench.cores.proxy), shares(bench.cores.rest));
     let proxy_share = end.proxy.since(&start.proxy).as_secs_f64()
-        / end.at.duration_since(start.at).as_secs_f64().max(f64::EPSILON);
+        / end
+            .at
+            .duration_since(start.at)
+            .as_secs_f64()
+            .max(f64::EPSILON);
     Round {
         calls,
         per_second: calls as f64 / outcome.elapsed.as_secs_f64().max(f64::EPSILON),
@@ -134,7 +138,10 @@ async fn quiet(peer: &Peer) -> anyhow::Result<()> {
         }
         before = now;
     }
-    bail!("{} was still busy {QUIET_WITHIN:?} after the last answer", peer.name)
+    bail!(
+        "{} was still busy {QUIET_WITHIN:?} after the last answer",
+        peer.name
+    )
 }
 
 const QUIET_STEP: Duration = Duration::from_millis(50);

@@ -59,7 +59,11 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut buffer = Vec::with_capacity(BUFFER);
-        while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
+        while stream
+            .read_buf(&mut buffer)
+            .await
+            .is_ok_and(|read| read > 0)
+        {
             while let Some(message) = Message::request(&buffer)? {
                 self.count(&buffer[..message.head]);
                 buffer.drain(..message.len());

@@ -64,5 +64,8 @@ async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), authorization: 
             break answer;
         }
     };
-    assert_eq!((answer.status, answer.body, answer.len()), (200, BODY, buffer.len()));
+    assert_eq!(
+        (answer.status, answer.body, answer.len()),
+        (200, BODY, buffer.len())
+    );
 }

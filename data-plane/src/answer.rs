@@ -27,8 +27,7 @@ enum Kind {
 
 /// What an answer of ours gets besides itself. A provider's answer stays as it is.
 pub struct Dress {
-    cookie: Option<HeaderValue>,
-    origin: Option<HeaderValue>,
+    cookie: bool,
 }
 
 pub fn json(status: StatusCode, text: Vec<u8>, audit_id: Option<AuditId>) -> Response<AnswerBody> {
@@ -79,24 +78,23 @@ pub fn internal() -> Response<AnswerBody> {
 // === impl Dress ===
 
 impl Dress {
-    pub fn of(plane: &Plane, head: &Parts) -> Self {
+    pub fn of(head: &Parts) -> Self {
         let sticky = cookie::value(&head.headers, cookie::STICKY).is_some();
         let health = head.uri.path().ends_with("/health");
         Self {
-            cookie: (!sticky && !health).then(|| cookie::sticky(plane.origin.https)),
-            origin: HeaderValue::from_str(&plane.origin.text).ok(),
+            cookie: !sticky && !health,
         }
     }
 
-    pub fn finish(self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+    pub fn finish(self, plane: &Plane, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
         if matches!(response.body().0, Kind::Relay(_)) {
             return response;
         }
         let headers = response.headers_mut();
-        if let Some(cookie) = self.cookie {
-            headers.append(SET_COOKIE, cookie);
+        if self.cookie {
+            headers.append(SET_COOKIE, cookie::sticky(plane.origin.https));
         }
-        if let Some(origin) = self.origin {
+        if let Ok(origin) = HeaderValue::from_str(&plane.origin.text) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             let credentials = HeaderValue::from_static("true");
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, credentials);

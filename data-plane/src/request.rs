@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::answer::{self, AnswerBody};
@@ -26,7 +26,7 @@ mod reply;
 mod unseal;
 mod wrap;
 
-pub use authenticate::{Caller, Identity};
+pub use authenticate::{Caller, Identity, Now};
 pub use call::{Call, Outcome};
 pub use decide::Claim;
 pub use refusal::{Kind, Refusal};
@@ -40,13 +40,13 @@ pub async fn answer(
 ) -> Response<AnswerBody> {
     let mut call = Call::begin();
     let (head, body) = request.into_parts();
-    let dress = answer::Dress::of(&plane, &head);
+    let dress = answer::Dress::of(&head);
     let answered = steps(&plane, &mut call, &head, body, peer).await;
     let response = answered.unwrap_or_else(|refusal| {
         let audit_id = call.refused(&plane, &refusal);
         answer::refusal(&refusal, audit_id)
     });
-    dress.finish(response)
+    dress.finish(&plane, response)
 }
 
 async fn steps(
@@ -104,18 +104,11 @@ async fn authenticated(
     head: &http::request::Parts,
     peer: SocketAddr,
 ) -> Result<Caller, Refusal> {
-    let client = ah5_edge::client::address(peer, &head.headers, &plane.trusted_proxies);
-    plane
-        .admission
-        .check_failures(client, call.unix_seconds())?;
-    let caller = Caller::authenticate(plane, &head.headers, call.unix_seconds()).await;
-    if caller
-        .as_ref()
-        .is_err_and(|e| e.status == StatusCode::UNAUTHORIZED)
-    {
-        plane.admission.count_failure(client, call.unix_seconds());
-    }
-    caller
+    let now = Now {
+        client: ah5_edge::client::address(peer, &head.headers, &plane.trusted_proxies),
+        seconds: call.unix_seconds(),
+    };
+    Caller::authenticate(plane, &head.headers, now).await
 }
 
 fn stale() -> Refusal {

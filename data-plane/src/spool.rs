@@ -183,6 +183,8 @@ impl Spool {
         if written.is_err() || drained.is_err() {
             let rows = self.backlog.numbers().waiting_rows;
             tracing::warn!(rows, "stopped before all audit rows were in the database");
+            // Also, the folder is free when this returns, unless the disk hangs.
+            self.drainer.shutdown().await;
         }
     }
 }

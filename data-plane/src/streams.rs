@@ -74,6 +74,10 @@ impl Streams {
 // === impl Registration ===
 
 impl Registration {
+    pub fn cut(&self) {
+        self.stream.end();
+    }
+
     /// Ready once the stream is to end.
     pub fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.stream.waker.register(cx.waker());

@@ -1,6 +1,7 @@
 //! Who calls. The credential proves an identity; whether that identity may still act is read from
 //! the snapshot at every call, so that disabling an agent ends its remembered tokens too.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ah5_contracts::audit::ActorKind;
@@ -9,7 +10,7 @@ use ah5_contracts::id::{AgentId, UserId, WorkspaceId};
 use ah5_contracts::role::Role;
 use ah5_edge::credential::{Presented, presented};
 use ah5_security::token::{TokenError, peek_kid};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use self::memory::Remembered;
 use super::Refusal;
@@ -27,6 +28,14 @@ pub struct Caller {
     pub workspace: Arc<Workspace>,
 }
 
+/// When and from where a call came.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub client: IpAddr,
+    /// Since 1970-01-01 UTC.
+    pub seconds: i64,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
     Agent(AgentId),
@@ -42,8 +51,19 @@ impl Caller {
     pub async fn authenticate(
         plane: &Plane,
         headers: &HeaderMap,
-        now: i64,
+        now: Now,
     ) -> Result<Self, Refusal> {
+        let caller = Self::find(plane, headers, now).await;
+        if caller
+            .as_ref()
+            .is_err_and(|e| e.status == StatusCode::UNAUTHORIZED)
+        {
+            plane.admission.count_failure(now.client, now.seconds);
+        }
+        caller
+    }
+
+    async fn find(plane: &Plane, headers: &HeaderMap, now: Now) -> Result<Self, Refusal> {
         let Presented { bearer, value } =
             presented(headers).map_err(|none| Refusal::unauthorized(none.to_string()))?;
         if let Some(jws) = value.strip_prefix(AGENT_TOKEN_PREFIX) {
@@ -83,13 +103,15 @@ impl Identity {
     }
 }
 
-async fn agent(plane: &Plane, jws: &str, now: i64) -> Result<Caller, Refusal> {
+async fn agent(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Refusal> {
     let globals = plane.published.globals();
     let token = plane.tokens.fingerprint(jws);
-    let verified = match plane.tokens.recall(&token, globals.key_set, now) {
+    let verified = match plane.tokens.recall(&token, globals.key_set, now.seconds) {
         Some(known) => known,
         None => {
-            let fresh = verify_agent(plane, &globals, jws, now).ok_or_else(bad_key)?;
+            // Whoever sends much that is no credential waits; what has proved good passes.
+            plane.admission.check_failures(now.client, now.seconds)?;
+            let fresh = verify_agent(plane, &globals, jws, now.seconds).ok_or_else(bad_key)?;
             plane.tokens.remember(token, fresh);
             fresh
         }
@@ -138,13 +160,14 @@ fn may_be_news(plane: &Plane, token: &Remembered) -> bool {
     agent.is_none_or(|agent| token.epoch > agent.epoch)
 }
 
-async fn user(plane: &Plane, jws: &str, now: i64) -> Result<Caller, Refusal> {
+async fn user(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Refusal> {
     let refused = || Refusal::unauthorized("Invalid or expired token");
+    plane.admission.check_failures(now.client, now.seconds)?;
     let globals = plane.published.globals();
     let kid = peek_kid(jws).ok_or_else(refused)?;
     let key = globals.keys.get(&kid).ok_or_else(refused)?;
     let claims = key
-        .verify_user(jws, &plane.jwt_issuer, now)
+        .verify_user(jws, &plane.jwt_issuer, now.seconds)
         .map_err(|error| match error {
             TokenError::Claims => Refusal::unauthorized("Invalid JWT claims"),
             TokenError::Expired | TokenError::Invalid => refused(),

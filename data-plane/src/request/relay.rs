@@ -164,12 +164,11 @@ impl Relay {
         else {
             return;
         };
-        self.watch = Some(plane.streams.register(exchange.claim.clone()));
+        let watch = plane.streams.register(exchange.claim.clone());
         if !plane.is_fresh() || !exchange.claim.holds(&plane.published) {
-            plane
-                .streams
-                .cut_unless(|claim| claim.holds(&plane.published));
+            watch.cut();
         }
+        self.watch = Some(watch);
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {

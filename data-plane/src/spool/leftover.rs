@@ -116,3 +116,6 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 const MAX_TORN: u64 = frame::MAX_PAYLOAD as u64 + 8;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ use ah5_contracts::connection::Auth;
 use ah5_policy::CanonicalUrl;
 use ah5_security::secret::SecretText;
 
+use crate::inject::is_unreserved;
+
 pub const PROVIDER: &str = "custom";
 pub const SERVICE: &str = "custom-http";
 pub const DISPLAY_NAME: &str = "Custom HTTP";
@@ -108,10 +110,6 @@ fn is_token(name: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-}
-
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// Headers that steer a request rather than authorise it, or that are ours.

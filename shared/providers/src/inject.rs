@@ -89,11 +89,16 @@ fn add_parameter(parts: &mut Parts, name: &str, secret: &str) -> Result<(), Inje
     Ok(())
 }
 
+/// RFC 3986 §2.3.
+pub(crate) const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
 /// RFC 3986: everything but the unreserved characters is encoded.
-pub(crate) fn percent(out: &mut String, text: &str) {
+fn percent(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+        if is_unreserved(byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');

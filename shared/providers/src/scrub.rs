@@ -13,13 +13,17 @@ use zeroize::Zeroizing;
 
 mod spellings;
 
+use spellings::Spellings;
+
 /// One answer's scrubber. Lives as long as the unsealed credential.
 pub struct Scrubber {
     /// The end of what came so far, as far as it may be the start of a match.
     held: Zeroizing<Vec<u8>>,
     hits: u64,
     longest: usize,
-    needles: Vec<Zeroizing<Vec<u8>>>,
+    needles: Spellings,
+    /// Which pairs of bytes a spelling may begin with: hardly any place in a text gets past this.
+    pairs: Pairs,
     /// Short secrets are not replaced: what looks like one may be anything, so the answer is
     /// refused instead.
     refuse: bool,
@@ -35,11 +39,12 @@ pub struct Echoed;
 impl Scrubber {
     #[must_use]
     pub fn new(auth: &Auth, secret: &SecretText) -> Self {
-        let needles = spellings::all(auth, secret.expose());
+        let needles = Spellings::of(auth, secret.expose());
         Self {
             held: Zeroizing::default(),
             hits: 0,
-            longest: needles.iter().map(|n| n.len()).max().unwrap_or(0),
+            longest: needles.iter().map(<[u8]>::len).max().unwrap_or(0),
+            pairs: Pairs::of(&needles),
             needles,
             refuse: secret.expose().len() < REPLACEABLE,
         }
@@ -120,8 +125,21 @@ impl Scrubber {
 
     /// The first match; of several at one place the longest, so that no tail of a spelling stays.
     fn find(&self, text: &[u8]) -> Option<(usize, usize)> {
+        if text.len() > SHORT {
+            return self.find_in_much(text);
+        }
+        let places = text.windows(2).enumerate();
+        let mut likely = places.filter(|(_, pair)| self.pairs.hold(pair[0], pair[1]));
+        likely.find_map(|(at, _)| {
+            let here = self.needles.iter().filter(|n| text[at..].starts_with(n));
+            Some((at, here.map(<[u8]>::len).max()?))
+        })
+    }
+
+    /// One fast search for each spelling costs less than a slow one for all, if the text is long.
+    fn find_in_much(&self, text: &[u8]) -> Option<(usize, usize)> {
         let mut first: Option<(usize, usize)> = None;
-        for needle in &self.needles {
+        for needle in self.needles.iter() {
             let upto = first.map_or(text.len(), |(at, _)| (at + needle.len()).min(text.len()));
             if let Some(at) = memmem::find(&text[..upto], needle) {
                 let better = |(best, length): (usize, usize)| {
@@ -138,18 +156,66 @@ impl Scrubber {
     /// How many bytes at the end of `text` may be the start of a match.
     fn open_end(&self, text: &[u8]) -> usize {
         let longest = self.longest.saturating_sub(1).min(text.len());
-        (1..=longest)
-            .rev()
-            .find(|&length| {
-                let tail = &text[text.len() - length..];
-                self.needles
+        let tail = &text[text.len() - longest..];
+        let may_begin = |at: usize| {
+            let rest = &tail[at..];
+            self.pairs.may_begin(rest)
+                && self
+                    .needles
                     .iter()
-                    .any(|n| n.len() > length && n.starts_with(tail))
-            })
-            .unwrap_or(0)
+                    .any(|n| n.len() > rest.len() && n.starts_with(rest))
+        };
+        (0..longest)
+            .find(|&at| may_begin(at))
+            .map_or(0, |at| longest - at)
     }
 }
 
+/// A set of pairs of bytes that also holds some others.
+struct Pairs([u64; PAIR_WORDS]);
+
+// === impl Pairs ===
+
+impl Pairs {
+    fn of(needles: &Spellings) -> Self {
+        let mut pairs = Self([0; PAIR_WORDS]);
+        for needle in needles.iter() {
+            // Secrets have eight bytes at least; should one be shorter, everything is likely.
+            match needle {
+                [one, two, ..] => pairs.add(*one, *two),
+                _ => pairs.0 = [u64::MAX; PAIR_WORDS],
+            }
+        }
+        pairs
+    }
+
+    const fn place(one: u8, two: u8) -> (usize, u64) {
+        let hash = (one as usize).wrapping_mul(0x9d) ^ (two as usize).wrapping_mul(0x1f5);
+        (hash / 64 % PAIR_WORDS, 1 << (hash % 64))
+    }
+
+    const fn add(&mut self, one: u8, two: u8) {
+        let (word, bit) = Self::place(one, two);
+        self.0[word] |= bit;
+    }
+
+    const fn hold(&self, one: u8, two: u8) -> bool {
+        let (word, bit) = Self::place(one, two);
+        self.0[word] & bit != 0
+    }
+
+    fn may_begin(&self, text: &[u8]) -> bool {
+        match text {
+            [one, two, ..] => self.hold(*one, *two),
+            [_] => true,
+            [] => false,
+        }
+    }
+}
+
+/// Bytes up to which a text is searched for all spellings at once.
+const SHORT: usize = 4096;
+const PAIR_WORDS: usize = 32;
 /// Secrets of fewer bytes are too short to replace.
 pub const REPLACEABLE: usize = 12;
 /// Stands for each byte of a match: legal in a JSON string, and lengths stay as they were declared.

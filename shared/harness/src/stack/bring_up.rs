@@ -62,7 +62,7 @@ impl Builder {
         if self.data_planes > 0 {
             found.extend(faults::of_plane(&binaries.find("data-plane")?, &data)?);
         }
-        let mut faults = Vec::new();
+        let mut faults = self.faults.clone();
         for fault in found {
             if !faults.contains(&fault) {
                 faults.push(fault);

@@ -23,6 +23,7 @@ pub struct Builder {
     pub(super) simulator: bool,
     pub(super) existing_database: bool,
     pub(super) env: Env,
+    pub(super) faults: Vec<String>,
     pub(super) cancel: Cancel,
     pub(super) progress: Box<dyn Fn(&str)>,
 }
@@ -41,6 +42,7 @@ impl Default for Builder {
             simulator: true,
             existing_database: false,
             env: Env::new(),
+            faults: Vec::new(),
             cancel: Cancel::default(),
             progress: Box::new(|_| ()),
         }
@@ -84,6 +86,13 @@ impl Builder {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Faults that the caller found in its own settings, to be told together with the planes'.
+    #[must_use]
+    pub fn faults(mut self, faults: Vec<String>) -> Self {
+        self.faults = faults;
         self
     }
 

@@ -82,6 +82,16 @@ fn the_basic_composite_is_removed() {
 }
 
 #[test]
+fn long_texts_are_searched_as_well_as_short_ones() {
+    for spelling in spellings() {
+        let filler = "sk/".repeat(2 * SHORT);
+        let out = scrub_whole(&format!("{filler}{spelling}{filler}{spelling}"));
+        assert!(!out.contains(&spelling), "{spelling}");
+        assert_eq!(out.matches('*').count(), 2 * spelling.len());
+    }
+}
+
+#[test]
 fn a_short_secret_refuses_the_answer() {
     let mut short = scrubber(&Auth::Bearer, "12345678");
     assert_eq!(

@@ -1,1 +1,86 @@
-fn main() {}
+//! `make run`: brings up the whole product for one machine, in the foreground, and keeps it up until
+//! Ctrl-C or SIGTERM. Everything it makes is under `.local/`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "times its own start; decides nothing by that clock"
+)]
+
+mod config;
+mod lock;
+mod places;
+mod report;
+mod signals;
+mod watch;
+
+use std::process::ExitCode;
+
+use ah5_harness::cancel::{Cancel, Interrupted};
+use ah5_harness::stack::{ConfigFaults, Stack};
+
+use config::Config;
+use places::Places;
+use report::Report;
+
+/// Exit code for bad configuration (`EX_USAGE` of sysexits.h).
+const EX_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cancel = Cancel::default();
+    let report = Report::new();
+    match signals::listen(&cancel).and_then(|()| run(&cancel, &report)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            report.step("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            report.failure(&error);
+            ExitCode::from(if error.is::<ConfigFaults>() {
+                EX_USAGE
+            } else {
+                1
+            })
+        }
+    }
+}
+
+fn run(cancel: &Cancel, report: &Report) -> anyhow::Result<()> {
+    let config = Config::read();
+    let places = Places::open(&config.folder)?;
+    let _lock = lock::take(places.root())?;
+    places.check_disk()?;
+    places.put_logs_aside()?;
+    let home = places.home()?;
+
+    let tell = report.clone();
+    let mut builder = Stack::builder()
+        .home(home)
+        .data_planes(config.replicas)
+        .simulator(config.simulator)
+        .cancel(cancel)
+        .progress(move |step| tell.step(step));
+    for (name, value) in &config.passed_on {
+        builder = builder.env(name, value);
+    }
+    if config.existing_database {
+        builder = builder.existing_database();
+    }
+    // With a fault nothing will be started, so no port is needed.
+    if config.faults.is_empty() {
+        builder = builder.port(config.port);
+    }
+    let mut stack = builder.faults(config.faults).start()?;
+
+    let file = places.run_file();
+    report.write(&stack, &file)?;
+    report.ready(&stack);
+    let ended = watch::until_stopped(&mut stack, cancel, report, &file);
+    report.step("stopping");
+    // Nothing that reads it may find what is going away.
+    drop(std::fs::remove_file(&file));
+    let stopped = stack.stop();
+    ended?;
+    stopped?;
+    report.step("stopped");
+    Ok(())
+}

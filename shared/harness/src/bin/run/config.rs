@@ -1,0 +1,180 @@
+//! The settings of `make run` itself, and which settings go on to the planes. Reading them starts
+//! nothing.
+
+use std::path::PathBuf;
+
+use ah5_settings::Settings;
+use url::{Host, Url};
+
+pub struct Config {
+    /// Where everything is kept.
+    pub folder: PathBuf,
+    pub port: u16,
+    pub replicas: usize,
+    pub simulator: bool,
+    pub existing_database: bool,
+    pub passed_on: Vec<(String, String)>,
+    pub faults: Vec<String>,
+}
+
+// === impl Config ===
+
+impl Config {
+    pub fn read() -> Self {
+        Self::from(
+            Settings::from_env(),
+            std::env::vars_os().filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            }),
+        )
+    }
+
+    fn from(mut settings: Settings, vars: impl Iterator<Item = (String, String)>) -> Self {
+        let port = settings.parsed_or("PORT", 8080);
+        if port == 0 {
+            settings.fault("PORT", "must be a port that can be typed: 1 to 65535");
+        }
+        let replicas = settings.parsed_or("REPLICAS", 2);
+        if replicas > MAX_REPLICAS {
+            settings.fault("REPLICAS", format_args!("must be 0 to {MAX_REPLICAS}"));
+        }
+        let existing_database = settings.optional("DATABASE_URL").is_some();
+        let loopback = is_loopback(&mut settings);
+        let simulator = simulator(&mut settings, existing_database, loopback);
+        let folder = settings.path("LOCAL_DIR");
+        let passed_on = vars.filter(|(name, value)| is_passed_on(name) && !value.is_empty());
+        Self {
+            folder: folder.unwrap_or_else(|| ".local".into()),
+            port,
+            replicas,
+            simulator,
+            existing_database,
+            passed_on: passed_on.collect(),
+            faults: settings.finish().err().map_or_else(Vec::new, |it| it.0),
+        }
+    }
+}
+
+fn simulator(settings: &mut Settings, existing_database: bool, loopback: bool) -> bool {
+    let possible = !existing_database && loopback;
+    match settings.optional("SIMULATOR").as_deref() {
+        None => possible,
+        Some("off") => false,
+        Some("on") => {
+            if !possible {
+                let why = "can be on only with a private database and a loopback PUBLIC_ORIGIN";
+                settings.fault("SIMULATOR", why);
+            }
+            possible
+        }
+        Some(_) => {
+            settings.fault("SIMULATOR", "must be on or off");
+            false
+        }
+    }
+}
+
+// Whether the origin is one at all the planes say.
+fn is_loopback(settings: &mut Settings) -> bool {
+    let given = settings.optional("PUBLIC_ORIGIN");
+    let Some(text) = given.or_else(|| settings.optional("WEB_URL")) else {
+        return true;
+    };
+    match Url::parse(&text).ok().as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn is_passed_on(name: &str) -> bool {
+    let bare = name.strip_suffix("_FILE").unwrap_or(name);
+    PASSED_ON.contains(&name) || PASSED_ON.contains(&bare)
+}
+
+const MAX_REPLICAS: usize = 32;
+
+/// Settings of the planes that the operator may set. Where they listen, write their addresses and
+/// keep their spool is decided here.
+const PASSED_ON: &[&str] = &[
+    "AGENT_TOKEN_TTL_SECONDS",
+    "BOOTSTRAP_SECRET_TTL_HOURS",
+    "CONTROL_LOGIN_PASSWORD",
+    "DATABASE_URL",
+    "DATA_LOGIN_PASSWORD",
+    "DATA_PLANE_DATABASE_URL",
+    "DB_POOL_SIZE",
+    "DRAIN_DELAY_MS",
+    "JWT_ISSUER",
+    "KEY_RING_FILE",
+    "LISTEN_DATABASE_URL",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "MAX_STALENESS_MS",
+    "MIGRATE_DATABASE_URL",
+    "PUBLIC_ORIGIN",
+    "RATE_LIMIT_BOOTSTRAP_PER_MINUTE",
+    "RATE_LIMIT_SIGN_IN_PER_MINUTE",
+    "RATE_LIMIT_TOKEN_PER_MINUTE",
+    "RUST_BACKTRACE",
+    "SPOOL_SYNC_MS",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "SSRF_ALLOWLIST_HOSTS",
+    "TRUSTED_PROXIES",
+    "UPSTREAM_CA_FILE",
+    "UPSTREAM_RESOLVE",
+    "WEB_URL",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Config {
+        let vars: Vec<(String, String)> = vars
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Config::from(Settings::from_vars(vars.clone()), vars.into_iter())
+    }
+
+    #[test]
+    fn nothing_set_is_two_replicas_on_8080_with_the_simulator() {
+        let config = read(&[]);
+        assert_eq!((config.port, config.replicas), (8080, 2));
+        assert!(config.simulator && !config.existing_database);
+        assert!(config.faults.is_empty() && config.passed_on.is_empty());
+    }
+
+    #[test]
+    fn the_simulator_stays_off_where_real_people_are_served() {
+        assert!(!read(&[("SIMULATOR", "off")]).simulator);
+        assert!(!read(&[("DATABASE_URL", "postgres://db/ah5")]).simulator);
+        assert!(!read(&[("PUBLIC_ORIGIN", "https://ah5.example.com")]).simulator);
+        assert!(read(&[("PUBLIC_ORIGIN", "http://127.0.0.1:9000")]).simulator);
+        let forced = read(&[("SIMULATOR", "on"), ("WEB_URL", "https://a.example")]);
+        assert!(!forced.simulator && forced.faults.len() == 1);
+    }
+
+    #[test]
+    fn every_fault_is_found() {
+        let config = read(&[("PORT", "0"), ("REPLICAS", "many"), ("SIMULATOR", "maybe")]);
+        assert_eq!(config.faults.len(), 3, "{:?}", config.faults);
+    }
+
+    #[test]
+    fn only_known_settings_are_passed_on() {
+        let config = read(&[
+            ("LOG_LEVEL", "debug"),
+            ("DATABASE_URL_FILE", "/dev/null"),
+            ("LISTEN_ADDR", "0.0.0.0:1"),
+            ("SPOOL_DIR", "/elsewhere"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("JWT_ISSUER", ""),
+        ]);
+        let names: Vec<&str> = config.passed_on.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["LOG_LEVEL", "DATABASE_URL_FILE"]);
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod bare_hyper;
 pub mod nginx;
+pub mod product;
 pub mod proxies;
 
 use std::collections::BTreeMap;

@@ -39,13 +39,6 @@ pub struct Arrived {
     pub cpu: Duration,
 }
 
-/// What the upstream looks for in each request.
-#[derive(Clone, Copy)]
-pub struct Marks {
-    pub secret: &'static [u8],
-    pub token: &'static [u8],
-}
-
 #[derive(Default)]
 struct Seen {
     requests: AtomicU64,
@@ -60,7 +53,7 @@ struct Seen {
 impl Upstream {
     /// # Errors
     /// Loopback can't be bound.
-    pub async fn start(core: Option<usize>, marks: Marks) -> anyhow::Result<Self> {
+    pub async fn start(core: Option<usize>) -> anyhow::Result<Self> {
         let certificate = Certificate::make()?;
         let acceptor = TlsAcceptor::from(Arc::new(certificate.server));
         let seen = Arc::new(Seen::default());
@@ -68,7 +61,6 @@ impl Upstream {
         let (stop, stopped) = oneshot::channel::<()>();
         let server = serve::Server {
             acceptor,
-            marks,
             seen: Arc::clone(&seen),
         };
         std::thread::Builder::new()
@@ -153,6 +145,11 @@ async fn bind() -> anyhow::Result<(TcpListener, TcpListener, (SocketAddr, Socket
     let addresses = (plain.local_addr()?, tls.local_addr()?);
     Ok((plain, tls, addresses))
 }
+
+/// The provider's credential, which the product has to add.
+pub const SECRET: &str = "bench-provider-secret";
+/// How every agent's own token begins, which the product has to keep to itself.
+pub const TOKEN_START: &str = "ah5t_";
 
 #[cfg(test)]
 mod tests;

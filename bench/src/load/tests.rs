@@ -6,20 +6,16 @@ use tokio::net::TcpListener;
 use super::pace::Pace;
 use super::request::Shape;
 use super::{Load, Outcome};
-use crate::upstream::{Marks, Upstream};
+use crate::upstream::{TOKEN_START, Upstream};
 
-const MARKS: Marks = Marks {
-    secret: b"planted-secret",
-    token: b"planted-token",
-};
 const SHORT: Duration = Duration::from_millis(100);
 
 #[tokio::test]
 async fn every_answer_counted_was_a_request_that_arrived() {
-    let upstream = Upstream::start(None, MARKS).await.unwrap();
+    let upstream = Upstream::start(None).await.unwrap();
     for shape in [Shape::Get, Shape::Post] {
         let before = upstream.arrived().unwrap();
-        let requests = [shape.request("/a", "planted-token")];
+        let requests = [shape.request("/a", TOKEN_START)];
         let mut load = Load::open(upstream.plain, &requests, 3).await.unwrap();
         let outcome = load.run(Pace::Max, SHORT).await.unwrap();
         let arrived = upstream.arrived().unwrap().since(&before);
@@ -32,7 +28,7 @@ async fn every_answer_counted_was_a_request_that_arrived() {
 
 #[tokio::test]
 async fn a_fixed_rate_sends_what_was_asked_for() {
-    let upstream = Upstream::start(None, MARKS).await.unwrap();
+    let upstream = Upstream::start(None).await.unwrap();
     let requests = [Shape::Get.request("/a", "token")];
     let mut load = Load::open(upstream.plain, &requests, 4).await.unwrap();
     let outcome = load.run(Pace::Fixed(200), SHORT).await.unwrap();

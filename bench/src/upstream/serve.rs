@@ -8,14 +8,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Marks, Seen};
+use super::{SECRET, Seen, TOKEN_START};
 use crate::http1::Message;
 use crate::load::request::json;
 
 #[derive(Clone)]
 pub struct Server {
     pub acceptor: TlsAcceptor,
-    pub marks: Marks,
     pub seen: Arc<Seen>,
 }
 
@@ -77,14 +76,14 @@ impl Server {
     }
 
     fn count(&self, head: &[u8]) {
-        let add = |counter: &AtomicU64, mark: &[u8]| {
-            if find(head, mark).is_some() {
+        let add = |counter: &AtomicU64, mark: &str| {
+            if find(head, mark.as_bytes()).is_some() {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         };
         self.seen.requests.fetch_add(1, Ordering::Relaxed);
-        add(&self.seen.with_secret, self.marks.secret);
-        add(&self.seen.with_token, self.marks.token);
+        add(&self.seen.with_secret, SECRET);
+        add(&self.seen.with_token, TOKEN_START);
     }
 }
 

@@ -5,20 +5,15 @@ use rustls::pki_types::pem::PemObject as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Marks, Upstream};
+use super::{SECRET, TOKEN_START, Upstream};
 use crate::http1::Message;
 use crate::load::request::BODY;
 
-const MARKS: Marks = Marks {
-    secret: b"planted-secret",
-    token: b"planted-token",
-};
-
 #[tokio::test]
 async fn counts_what_arrives_with_a_secret_and_with_a_token() {
-    let upstream = Upstream::start(None, MARKS).await.unwrap();
+    let upstream = Upstream::start(None).await.unwrap();
     let mut stream = TcpStream::connect(upstream.plain).await.unwrap();
-    for authorization in ["planted-secret", "planted-token", "neither"] {
+    for authorization in [SECRET, TOKEN_START, "neither"] {
         ask(&mut stream, authorization).await;
     }
     let arrived = upstream.arrived().unwrap();
@@ -28,7 +23,7 @@ async fn counts_what_arrives_with_a_secret_and_with_a_token() {
 
 #[tokio::test]
 async fn answers_over_tls_to_who_trusts_its_authority() {
-    let upstream = Upstream::start(None, MARKS).await.unwrap();
+    let upstream = Upstream::start(None).await.unwrap();
     let mut roots = rustls::RootCertStore::empty();
     let authority = upstream.authority.as_bytes();
     let authority = rustls::pki_types::CertificateDer::from_pem_slice(authority).unwrap();
@@ -41,13 +36,13 @@ async fn answers_over_tls_to_who_trusts_its_authority() {
     let stream = TcpStream::connect(upstream.tls).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = connector.connect(name, stream).await.unwrap();
-    ask(&mut stream, "planted-secret").await;
+    ask(&mut stream, SECRET).await;
     assert_eq!(upstream.arrived().unwrap().with_secret, 1);
 }
 
 #[tokio::test]
 async fn what_is_no_request_makes_the_run_fail() {
-    let upstream = Upstream::start(None, MARKS).await.unwrap();
+    let upstream = Upstream::start(None).await.unwrap();
     let mut stream = TcpStream::connect(upstream.plain).await.unwrap();
     stream.write_all(b"\0\0\0\r\n\r\n").await.unwrap();
     assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);

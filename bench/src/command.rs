@@ -38,7 +38,10 @@ pub fn main() -> ExitCode {
     let cancel = Cancel::default();
     match arguments.command.run(&cancel) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) if cancel.is_cancelled() => ExitCode::from(INTERRUPTED),
+        Err(_) if cancel.is_cancelled() => {
+            eprintln!("interrupted; everything is stopped");
+            ExitCode::from(INTERRUPTED)
+        }
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::FAILURE

@@ -1,7 +1,6 @@
 //! The provider of the bench: answers every request with the same 1 KiB of JSON, plain and over TLS,
 //! on a thread of its own. As lean as it can be, so that the core it shares is not what limits.
 
-mod certificate;
 mod serve;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ah5_testkit::certificates::Authority;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{cpu, pin};
-use certificate::Certificate;
 
 /// Stops on drop.
 pub struct Upstream {
@@ -54,8 +53,9 @@ impl Upstream {
     /// # Errors
     /// Loopback can't be bound.
     pub async fn start(core: Option<usize>) -> anyhow::Result<Self> {
-        let certificate = Certificate::make()?;
-        let acceptor = TlsAcceptor::from(Arc::new(certificate.server));
+        let authority = Authority::generate()?;
+        let leaf = authority.issue(&["localhost"])?;
+        let acceptor = TlsAcceptor::from(leaf.server_config(&["http/1.1"])?);
         let seen = Arc::new(Seen::default());
         let (ready, bound) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -70,7 +70,7 @@ impl Upstream {
         Ok(Self {
             plain,
             tls,
-            authority: certificate.authority,
+            authority: authority.pem().to_owned(),
             seen,
             _stop: stop,
         })

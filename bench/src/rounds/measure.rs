@@ -125,15 +125,20 @@ fn arrived_as_it_should(peer: &Peer, arrived: &Arrived, outcome: &Outcome) -> an
     Ok(())
 }
 
-/// Waits until the proxy uses next to no CPU.
+/// Waits until the proxy uses next to no CPU for longer than it waits for Postgres.
 async fn quiet(peer: &Peer) -> anyhow::Result<()> {
     let end = Instant::now() + QUIET_WITHIN;
     let processes = cpu::tree(peer.root);
-    let mut before = Reading::of(&processes);
+    let (mut before, mut steps) = (Reading::of(&processes), 0);
     while Instant::now() < end {
         sleep(QUIET_STEP).await;
         let now = Reading::of(&processes);
-        if now.since(&before) < QUIET_USE {
+        steps = if now.since(&before) < QUIET_USE {
+            steps + 1
+        } else {
+            0
+        };
+        if steps == QUIET_STEPS {
             return Ok(());
         }
         before = now;
@@ -145,6 +150,7 @@ async fn quiet(peer: &Peer) -> anyhow::Result<()> {
 }
 
 const QUIET_STEP: Duration = Duration::from_millis(50);
+const QUIET_STEPS: u32 = 2;
 const QUIET_USE: Duration = Duration::from_micros(500);
 const QUIET_WITHIN: Duration = Duration::from_secs(5);
 

@@ -1,12 +1,24 @@
 # Thin on purpose: every recipe is a real command that can be typed by hand.
 
-.PHONY: build cases check clean fmt help test
+.PHONY: bench-quick build cases check clean demo fmt help run test
+
+# Where cargo puts what it builds.
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+SHIPPED = -p ah5-control-plane -p ah5-data-plane -p ah5-harness -p ah5-testkit --bins
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ -/'
 
+run: ## Bring up everything in the foreground, at http://localhost:8080; Ctrl-C stops it
+	@./.ci/prerequisites
+	cargo build --release $(SHIPPED)
+	@exec "$(TARGET)/release/ah5-run"
+
+demo: build ## Play an owner and an agent against the running product
+	@exec "$(TARGET)/release/demo"
+
 build: ## Optimised binaries in target/release
-	cargo build --release
+	cargo build --release $(SHIPPED)
 
 cases: ## Policy cases: those of the repository, or FILE=...
 	cargo run --quiet --package ah5-cases -- $(FILE)
@@ -17,12 +29,18 @@ check: ## Formatting and lints, warnings denied
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and bans were not checked (cargo install cargo-deny)"; fi
 
-test: ## Every test; installs PostgreSQL first where it may
+test: ## Every test; installs PostgreSQL and nginx first where it may
 	./.ci/prerequisites
+	cargo build --workspace --bins
 	cargo test --workspace
+
+bench-quick: ## CPU time per call, beside nginx and a bare pass-through
+	./.ci/prerequisites
+	cargo build --profile bench-lto -p ah5-control-plane -p ah5-data-plane -p ah5-bench --bins
+	"$(TARGET)/bench-lto/ah5-bench" quick
 
 fmt: ## Format the code
 	cargo fmt --all
 
-clean: ## Remove what was built
-	cargo clean
+clean: ## Remove what was built and everything that `make run` keeps, its database included
+	./.ci/clean

@@ -90,6 +90,7 @@ fn event(row: &Listed) -> Value {
         ("method", row.method.clone().map(Value::from)),
         ("host", row.host.clone().map(Value::from)),
         ("responseStatus", row.upstream_status.map(Value::from)),
+        ("requestSize", row.bytes_in.map(Value::from)),
         ("dataSize", row.bytes_out.map(Value::from)),
         ("policyId", row.policy.map(|id| id.to_string().into())),
         ("rule", row.rule.clone().map(Value::from)),

@@ -72,6 +72,10 @@ impl<'a> Envelope<'a> {
     pub fn parse(text: &'a [u8]) -> Result<Self, Refusal> {
         let members: Members<'a> =
             serde_json::from_slice(text).map_err(|error| malformed(&error))?;
+        // A list would be taken for the members in order.
+        if !text.trim_ascii_start().starts_with(b"{") {
+            return Err(Refusal::bad_request(NOT_OBJECT));
+        }
         let model = match required("model", members.model)?.as_ref() {
             "A" => Model::A,
             "B" => Model::B,
@@ -118,7 +122,7 @@ fn malformed(error: &serde_json::Error) -> Refusal {
         return Refusal::bad_request(format!("body/{name} is given twice"));
     }
     if error.is_data() {
-        return Refusal::bad_request("body must be object");
+        return Refusal::bad_request(NOT_OBJECT);
     }
     Refusal::bad_request("Body is not valid JSON but content-type is set to 'application/json'")
 }
@@ -243,6 +247,7 @@ fn one_of(name: &str) -> Refusal {
 }
 
 const MAX_PAIRS: usize = 100;
+const NOT_OBJECT: &str = "body must be object";
 const NO_TARGET: &str = "Either connectionId or service must be provided";
 
 #[cfg(test)]

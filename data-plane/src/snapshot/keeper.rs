@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use super::freshener::Freshener;
+use super::freshener::{Freshener, Stage};
 use super::{Published, Snapshot, compile};
 
 const POLL_EVERY: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ pub(super) enum Finding {
     /// Somebody waits to know whether this workspace is as it was.
     Asked {
         workspace: WorkspaceId,
-        answered: watch::Sender<bool>,
+        stage: watch::Sender<Stage>,
     },
     Hint(WorkspaceId),
     Poll {
@@ -165,12 +165,10 @@ impl Publisher {
         while let Some(finding) = found.recv().await {
             let mut asked = None;
             let sent = match finding {
-                Finding::Asked {
-                    workspace,
-                    answered,
-                } => {
+                Finding::Asked { workspace, stage } => {
+                    stage.send_replace(Stage::Reading);
                     self.check(&mut connection, workspace).await;
-                    asked = Some(answered);
+                    asked = Some(stage);
                     None
                 }
                 other => self.note(other),
@@ -180,9 +178,8 @@ impl Publisher {
                 connection = None;
                 continue;
             }
-            if let Some(answered) = asked {
-                // Whoever asked may have stopped waiting.
-                let _ = answered.send(true);
+            if let Some(stage) = asked {
+                stage.send_replace(Stage::Done);
             }
             if let Some(sent) = sent {
                 self.published.confirm(sent);

@@ -63,7 +63,7 @@ impl Nginx {
         let mut command = Command::new(&program);
         command.args(arguments(&plan)).args(["-g", "daemon off;"]);
         let process = Process::start(Spec {
-            name: "nginx".into(),
+            name: "front door (nginx)".into(),
             command,
             env: &BTreeMap::new(),
             log: plan.log.clone(),

@@ -2,6 +2,7 @@
 //! and kept ones for `make run`. The server is a child of ours and stops on drop.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,6 +96,13 @@ impl Cluster {
         self.port
     }
 
+    /// Its TCP listener, if it has one.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        self.password.is_some().then_some(address)
+    }
+
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.server.as_ref().map(Process::pid)
@@ -133,7 +141,7 @@ impl Cluster {
         command.args(["-p", &self.port.to_string()]);
         command.args(self.options.iter().flat_map(|option| ["-c", option]));
         let mut server = Process::start(Spec {
-            name: "PostgreSQL".into(),
+            name: "database server (PostgreSQL)".into(),
             command,
             env: &BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]),
             log: self.log.clone(),

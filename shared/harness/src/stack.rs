@@ -20,17 +20,18 @@ use crate::cancel::Cancel;
 use crate::nginx::Nginx;
 use crate::port::Reservation;
 use crate::postgres::Cluster;
-use crate::process::{Died, Process};
 
 mod bring_up;
 mod builder;
 mod environment;
+mod fallen;
 mod faults;
 pub mod home;
 mod plane;
 
 pub use crate::nginx::Routing;
 pub use builder::Builder;
+pub use fallen::Part;
 pub use faults::ConfigFaults;
 pub use plane::Addresses;
 
@@ -68,15 +69,6 @@ struct Replica {
     plane: Option<Plane>,
     /// Where it is, or was last.
     addresses: Addresses,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    FrontDoor,
-    DataPlane(usize),
-    ControlPlane,
-    Simulator,
-    Postgres,
 }
 
 // === impl Stack ===
@@ -208,38 +200,6 @@ impl Stack {
     pub fn dump(&self) -> anyhow::Result<String> {
         let cluster = self.cluster.as_ref().context(NOT_OURS)?;
         cluster.dump(home::DATABASE)
-    }
-
-    /// Parts that ended by themselves since they were last asked for. A data plane can then be
-    /// restarted.
-    pub fn fallen(&mut self) -> Vec<(Part, Died)> {
-        let mut fallen = Vec::new();
-        let mut look = |part: Part, process: &mut Process| {
-            if let Some(status) = process.ended() {
-                fallen.push((part, Died::new(process, status)));
-            }
-        };
-        if let Some(front) = &mut self.front {
-            look(Part::FrontDoor, front.process());
-        }
-        if let Some(plane) = &mut self.control_plane {
-            look(Part::ControlPlane, &mut plane.process);
-        }
-        if let Some(simulator) = &mut self.simulator {
-            look(Part::Simulator, &mut simulator.plane.process);
-        }
-        if let Some(server) = self.cluster.as_mut().and_then(Cluster::process) {
-            look(Part::Postgres, server);
-        }
-        for (number, replica) in self.data_planes.iter_mut().enumerate() {
-            if let Some(plane) = &mut replica.plane {
-                look(Part::DataPlane(number), &mut plane.process);
-                replica
-                    .plane
-                    .take_if(|plane| plane.process.ended().is_some());
-            }
-        }
-        fallen
     }
 
     /// Stops everything in order: who asks before who is asked.

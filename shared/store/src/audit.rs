@@ -76,6 +76,7 @@ pub struct Listed {
     pub method: Option<String>,
     pub host: Option<String>,
     pub upstream_status: Option<i16>,
+    pub bytes_in: Option<i64>,
     pub bytes_out: Option<i64>,
     pub details: Value,
     pub spool: SpoolId,
@@ -113,9 +114,10 @@ pub async fn list(tenant: &Tenant<'_>, filter: &Filter) -> Result<Vec<Listed>, S
         method: row.get(10),
         host: row.get(11),
         upstream_status: row.get(12),
-        bytes_out: row.get(13),
-        details: row.get(14),
-        spool: SpoolId::from_uuid(row.get(15)),
+        bytes_in: row.get(13),
+        bytes_out: row.get(14),
+        details: row.get(15),
+        spool: SpoolId::from_uuid(row.get(16)),
     };
     Ok(rows.into_iter().map(listed).collect())
 }
@@ -134,7 +136,8 @@ pub async fn ensure_partitions(client: &impl GenericClient) -> Result<(), StoreE
 // An unknown cursor is ignored, as clients expect.
 const LIST: &str = "
     select audit_id, ts, actor_kind, actor_id, agent_id, connection_id, policy_id, rule, action,
-           decision, method, host, upstream_status, bytes_out, details, spool_id
+           decision, method, host, upstream_status, bytes_in, bytes_out, details,
+           spool_id
     from ah5.v_audit_events
     where workspace_id = $1
       and ($2::uuid is null or agent_id = $2)

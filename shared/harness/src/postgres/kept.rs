@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use rustix::process::{Pid, kill_process, test_kill_process};
+use rustix::process::{Pid, kill_process};
 
 use ah5_security::secret::SecretText;
 
@@ -128,15 +128,7 @@ fn make(
         "making a database folder with PostgreSQL {}",
         programs.major
     ));
-    let password = place.folder.join("initial-password");
-    let _ = std::fs::remove_file(&password);
-    let mut file = std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&password)?;
-    writeln!(file, "{}", place.password.expose())?;
-    user.own(&password, 0o600)?;
+    let password = write_password(user, place)?;
     let arguments = [
         "-A".into(),
         "scram-sha-256".into(),
@@ -147,6 +139,20 @@ fn make(
     made?;
     std::fs::rename(&partial, data)?;
     Ok(programs)
+}
+
+/// For `initdb`, which reads it as the server's user.
+fn write_password(user: &RunAs, place: &Place) -> anyhow::Result<PathBuf> {
+    let path = place.folder.join("initial-password");
+    drop(std::fs::remove_file(&path));
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    writeln!(file, "{}", place.password.expose())?;
+    user.own(&path, 0o600)?;
+    Ok(path)
 }
 
 /// A server whose harness was killed is told to stop by the kernel, but takes a moment.
@@ -161,7 +167,8 @@ fn wait_for_the_last_one(
     progress("waiting for the PostgreSQL of an earlier start to stop");
     let _ = kill_process(pid, Signal::INT);
     let start = Instant::now();
-    while running(data).is_some() {
+    // Its file goes a moment before it does.
+    while works_in(pid, data) {
         cancel.check()?;
         ensure!(
             start.elapsed() < Duration::from_secs(30),
@@ -177,7 +184,11 @@ fn wait_for_the_last_one(
 fn running(data: &Path) -> Option<Pid> {
     let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
     let pid = Pid::from_raw(text.lines().next()?.trim().parse().ok()?)?;
-    test_kill_process(pid).ok()?;
-    let place = std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).ok()?;
-    (place == data.canonicalize().ok()?).then_some(pid)
+    works_in(pid, data).then_some(pid)
+}
+
+// An ended process that nobody has waited for has no working directory any more.
+fn works_in(pid: Pid, data: &Path) -> bool {
+    let place = std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero()));
+    place.is_ok_and(|place| data.canonicalize().is_ok_and(|data| data == place))
 }

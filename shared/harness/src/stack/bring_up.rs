@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use super::builder::Builder;
 use super::environment::Env;
 use super::faults::{self, ConfigFaults};
-use super::home::DATABASE;
+use super::home::{DATABASE, Home};
 use super::plane::ANY_PORT;
 use super::{Replica, Simulator, Stack};
 use crate::nginx::{Nginx, Plan};
@@ -31,11 +31,7 @@ impl Builder {
         self.say("starting the control plane");
         let env = stack.environment.of_control_plane();
         stack.control_plane = Some(stack.launcher.control_plane(&env)?);
-        for number in 0..self.data_planes {
-            self.say(&format!("starting data plane {number}"));
-            let plane = stack.launch_data_plane(number, ANY_PORT)?;
-            stack.data_planes.push(Replica::of(plane));
-        }
+        self.start_data_planes(stack)?;
         if self.front {
             self.start_front_door(stack)?;
         }
@@ -95,16 +91,8 @@ impl Builder {
         {
             return Err(error);
         }
-        let file = |user: &str| -> anyhow::Result<PathBuf> {
-            let password = home.password(&format!("{user}-password"))?;
-            let url = format!(
-                "{} password={}",
-                cluster.url_as(user, DATABASE),
-                password.expose()
-            );
-            home.write_secret(&format!("{user}-database-url"), &url)
-        };
-        let (control, data) = (file(CONTROL_LOGIN)?, file(DATA_LOGIN)?);
+        let control = write_url(&cluster, home, CONTROL_LOGIN)?;
+        let data = write_url(&cluster, home, DATA_LOGIN)?;
         stack.environment.set_databases(&control, &data);
         stack.cluster = Some(cluster);
         Ok(())
@@ -158,6 +146,22 @@ impl Builder {
         Ok(())
     }
 
+    fn start_data_planes(&self, stack: &mut Stack) -> anyhow::Result<()> {
+        let mut ours = stack.port.addresses().to_vec();
+        ours.push(stack.control_plane().listen);
+        ours.extend(stack.control_plane().admin);
+        let database = stack.cluster.as_ref().and_then(Cluster::address);
+        ours.extend(database);
+        stack.environment.protect(&ours);
+        for number in 0..self.data_planes {
+            self.say(&format!("starting data plane {number}"));
+            let plane = stack.launch_data_plane(number, ANY_PORT)?;
+            stack.environment.protect(&[plane.addresses.listen]);
+            stack.data_planes.push(Replica::of(plane));
+        }
+        Ok(())
+    }
+
     fn start_front_door(&self, stack: &mut Stack) -> anyhow::Result<()> {
         self.say("starting nginx");
         let plan = Plan {
@@ -175,6 +179,13 @@ impl Builder {
     fn say(&self, what: &str) {
         (self.progress)(what);
     }
+}
+
+/// Where a login user's connection string stands; nothing secret is in an environment.
+fn write_url(cluster: &Cluster, home: &Home, user: &str) -> anyhow::Result<PathBuf> {
+    let password = home.password(&format!("{user}-password"))?;
+    let url = cluster.url_as(user, DATABASE) + " password=" + password.expose();
+    home.write_secret(&format!("{user}-database-url"), &url)
 }
 
 /// Runs one of our own commands, which says what went wrong in a sentence.

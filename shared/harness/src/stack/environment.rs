@@ -90,6 +90,17 @@ impl Environment {
         Ok(())
     }
 
+    /// What no call may reach, however generous the operator's own exemptions are.
+    pub fn protect(&mut self, listeners: &[SocketAddr]) {
+        let protected = self.data.entry("PROTECTED_ADDRS".into()).or_default();
+        for listener in listeners {
+            if !protected.trim().is_empty() {
+                protected.push(',');
+            }
+            protected.push_str(&listener.to_string());
+        }
+    }
+
     pub fn of_control_plane(&self) -> Env {
         self.with_addresses(&self.control, "control-plane", ANY_PORT)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -84,15 +84,8 @@ impl Launcher {
             // Nobody is left to wait for a drain.
             orphan: "KILL",
         })?;
-        let addresses = process.wait_for(START, &self.cancel, || {
-            let Ok(text) = std::fs::read_to_string(&file) else {
-                return Ok(None);
-            };
-            let addresses = serde_json::from_str(&text);
-            addresses
-                .map(Some)
-                .with_context(|| format!("{} holds no addresses", file.display()))
-        })?;
+        let read = || read_addresses(&file);
+        let addresses = process.wait_for(START, &self.cancel, read)?;
         Ok(Plane { process, addresses })
     }
 
@@ -102,6 +95,17 @@ impl Launcher {
         plane.process.wait_for(START, &self.cancel, ready)?;
         Ok(plane)
     }
+}
+
+/// None as long as they aren't written; half of them is never seen.
+fn read_addresses(file: &Path) -> anyhow::Result<Option<Addresses>> {
+    let Ok(text) = std::fs::read_to_string(file) else {
+        return Ok(None);
+    };
+    let addresses = serde_json::from_str(&text);
+    addresses
+        .map(Some)
+        .with_context(|| format!("{} holds no addresses", file.display()))
 }
 
 const START: Duration = Duration::from_secs(30);

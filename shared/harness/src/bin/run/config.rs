@@ -95,8 +95,7 @@ fn is_passed_on(name: &str) -> bool {
 
 const MAX_REPLICAS: usize = 32;
 
-/// Settings of the planes that the operator may set. Where they listen, write their addresses and
-/// keep their spool is decided here.
+/// Settings of the planes that the operator may set.
 const PASSED_ON: &[&str] = &[
     "AGENT_TOKEN_TTL_SECONDS",
     "BOOTSTRAP_SECRET_TTL_HOURS",
@@ -105,19 +104,28 @@ const PASSED_ON: &[&str] = &[
     "DATA_LOGIN_PASSWORD",
     "DATA_PLANE_DATABASE_URL",
     "DB_POOL_SIZE",
+    "DRAIN_DEADLINE_MS",
     "DRAIN_DELAY_MS",
     "JWT_ISSUER",
+    "KEEP_ALIVE_MS",
     "KEY_RING_FILE",
     "LISTEN_DATABASE_URL",
     "LOG_FORMAT",
     "LOG_LEVEL",
+    "MAX_BUFFERED_BYTES",
+    "MAX_CALLS_IN_FLIGHT",
+    "MAX_CONNECTIONS",
     "MAX_STALENESS_MS",
     "MIGRATE_DATABASE_URL",
+    "PROTECTED_ADDRS",
     "PUBLIC_ORIGIN",
     "RATE_LIMIT_BOOTSTRAP_PER_MINUTE",
+    "RATE_LIMIT_FAILED_AUTH_PER_MINUTE",
     "RATE_LIMIT_SIGN_IN_PER_MINUTE",
     "RATE_LIMIT_TOKEN_PER_MINUTE",
     "RUST_BACKTRACE",
+    "SPOOL_MAX_BYTES",
+    "SPOOL_QUEUE",
     "SPOOL_SYNC_MS",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
@@ -126,6 +134,19 @@ const PASSED_ON: &[&str] = &[
     "UPSTREAM_CA_FILE",
     "UPSTREAM_RESOLVE",
     "WEB_URL",
+];
+
+/// Settings of the planes that are decided here: where they listen, say so and keep their spools.
+/// TLS is for whoever stands in front.
+#[cfg(test)]
+const DECIDED_HERE: &[&str] = &[
+    "ADDRESS_FILE",
+    "ADMIN_ADDR",
+    "LISTEN_ADDR",
+    "PORT",
+    "SPOOL_DIR",
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
 ];
 
 #[cfg(test)]
@@ -162,6 +183,46 @@ mod tests {
     fn every_fault_is_found() {
         let config = read(&[("PORT", "0"), ("REPLICAS", "many"), ("SIMULATOR", "maybe")]);
         assert_eq!(config.faults.len(), 3, "{:?}", config.faults);
+    }
+
+    #[test]
+    fn every_setting_of_the_planes_is_either_passed_on_or_decided_here() {
+        let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let crates = [
+            "control-plane",
+            "data-plane",
+            "shared/edge",
+            "shared/telemetry",
+        ];
+        let mut names = Vec::new();
+        for name in crates {
+            settings_in(&workspace.join(name).join("src"), &mut names);
+        }
+        assert!(names.len() > 30, "{names:?}");
+        names.retain(|name| {
+            !PASSED_ON.contains(&name.as_str()) && !DECIDED_HERE.contains(&name.as_str())
+        });
+        assert_eq!(names, [""; 0], "unknown to `make run`");
+    }
+
+    /// What looks like a setting's name in the files that read settings, their tests left out.
+    fn settings_in(folder: &std::path::Path, names: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                settings_in(&path, names);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            if !text.contains("ah5_settings::Settings") {
+                continue;
+            }
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let quoted = code.split('"').skip(1).step_by(2);
+            let shouted = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            let found = quoted.filter(|it| it.len() > 3 && it.chars().all(shouted));
+            names.extend(found.map(str::to_owned));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod watch;
 use std::process::ExitCode;
 
 use ah5_harness::cancel::{Cancel, Interrupted};
-use ah5_harness::stack::{ConfigFaults, Stack};
+use ah5_harness::stack::{Builder, ConfigFaults, Stack};
 
 use config::Config;
 use places::Places;
@@ -50,11 +50,31 @@ fn run(cancel: &Cancel, report: &Report) -> anyhow::Result<()> {
     let _lock = lock::take(places.root())?;
     places.check_disk()?;
     places.put_logs_aside()?;
-    let home = places.home()?;
+    let mut stack = build(config, &places, cancel, report)?.start()?;
 
+    let file = places.run_file();
+    report.write(&stack, &file)?;
+    report.ready(&stack);
+    let ended = watch::until_stopped(&mut stack, cancel, report, &file);
+    report.step("stopping");
+    // Nothing that reads it may find what is going away.
+    drop(std::fs::remove_file(&file));
+    let stopped = stack.stop();
+    ended?;
+    stopped?;
+    report.step("stopped");
+    Ok(())
+}
+
+fn build(
+    config: Config,
+    places: &Places,
+    cancel: &Cancel,
+    report: &Report,
+) -> anyhow::Result<Builder> {
     let tell = report.clone();
     let mut builder = Stack::builder()
-        .home(home)
+        .home(places.home()?)
         .data_planes(config.replicas)
         .simulator(config.simulator)
         .cancel(cancel)
@@ -69,18 +89,5 @@ fn run(cancel: &Cancel, report: &Report) -> anyhow::Result<()> {
     if config.faults.is_empty() {
         builder = builder.port(config.port);
     }
-    let mut stack = builder.faults(config.faults).start()?;
-
-    let file = places.run_file();
-    report.write(&stack, &file)?;
-    report.ready(&stack);
-    let ended = watch::until_stopped(&mut stack, cancel, report, &file);
-    report.step("stopping");
-    // Nothing that reads it may find what is going away.
-    drop(std::fs::remove_file(&file));
-    let stopped = stack.stop();
-    ended?;
-    stopped?;
-    report.step("stopped");
-    Ok(())
+    Ok(builder.faults(config.faults))
 }

@@ -94,7 +94,7 @@ impl Places {
 
     fn short(&self, server: &RunAs) -> anyhow::Result<PathBuf> {
         let mut parent = std::env::temp_dir();
-        if parent.as_os_str().len() > MAX_PARENT || !server.can_enter(&parent) {
+        if !is_short_and_plain(&parent) || !server.can_enter(&parent) {
             parent = "/tmp".into();
         }
         let folder = parent.join(format!("ah5-{}", self.name));
@@ -111,6 +111,10 @@ impl Places {
             folder.display()
         );
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o711))?;
+        // For people, and for `make clean`.
+        let link = self.root.join("sockets");
+        drop(std::fs::remove_file(&link));
+        std::os::unix::fs::symlink(&folder, link)?;
         Ok(folder)
     }
 
@@ -135,6 +139,13 @@ impl Places {
         make_folder(&link)?;
         Ok(link)
     }
+}
+
+// Socket paths stand in configurations and connection strings.
+fn is_short_and_plain(path: &Path) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+    path.to_str()
+        .is_some_and(|path| path.len() <= MAX_PARENT && path.chars().all(plain))
 }
 
 fn make_folder(path: &Path) -> anyhow::Result<()> {

@@ -55,20 +55,9 @@ impl Report {
         for (number, addresses) in stack.data_planes().enumerate() {
             say(&line(&format!("data plane {number}"), &place(addresses)));
         }
-        match stack.cluster() {
-            Some(it) => {
-                let socket = it.socket().display();
-                say(&line(
-                    "PostgreSQL",
-                    &format!("127.0.0.1:{}, socket in {socket}", it.port()),
-                ));
-            }
-            None => say(&line("PostgreSQL", "the server of DATABASE_URL")),
-        }
-        match stack.simulator() {
-            Some(it) => say(&line("simulator", &format!("https://{}", it.host))),
-            None => say(&line("simulator", "off")),
-        }
+        say(&line("PostgreSQL", &database(stack)));
+        let simulator = stack.simulator().map(|it| format!("https://{}", it.host));
+        say(&line("simulator", simulator.as_deref().unwrap_or("off")));
         say(&line("logs", &stack.logs().display().to_string()));
         if stack.simulator().is_some() {
             say("\nTry next, in another terminal:  make demo");
@@ -103,6 +92,19 @@ fn describe(stack: &Stack) -> Value {
         "postgres": postgres,
         "simulator": simulator,
     })
+}
+
+fn database(stack: &Stack) -> String {
+    stack.cluster().map_or_else(
+        || "the server of DATABASE_URL".to_owned(),
+        |it| {
+            format!(
+                "127.0.0.1:{}, socket in {}",
+                it.port(),
+                it.socket().display()
+            )
+        },
+    )
 }
 
 fn place(addresses: &Addresses) -> String {

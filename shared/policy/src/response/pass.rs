@@ -109,7 +109,9 @@ impl Pass<'_> {
         if self.is_kept(token, has_escapes, is_top) && !self.repeats_tokens(token) {
             self.keep(start);
             self.redact_name(token);
-            return self.value(Some(token), false);
+            // A long name says nothing, and reading it for every item below would not be linear.
+            let name = Some(token).filter(|(from, to)| to - from <= LONGEST_NAME);
+            return self.value(name, false);
         }
         self.reader.value()?;
         self.drop_item(start);
@@ -269,5 +271,6 @@ fn redacted(redactors: &[&Redactor], text: &str, name: Option<&str>) -> Option<S
     changed
 }
 
+const LONGEST_NAME: usize = 80;
 /// No number of fewer digits is anyone's.
 const SHORTEST_NUMBER: usize = 8;

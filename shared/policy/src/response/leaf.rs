@@ -87,7 +87,8 @@ impl Redactor {
     }
 }
 
-fn is_mail(text: &str) -> bool {
+/// Whether a text has MIME headers, whatever it is called.
+pub(super) fn is_mail(text: &str) -> bool {
     text.len() > ENCODING_HEADER.needle().len() && ENCODING_HEADER.find(text.as_bytes()).is_some()
 }
 

@@ -225,7 +225,7 @@ impl Pass<'_> {
     }
 
     fn number(&mut self, token: (usize, usize), name: Option<(usize, usize)>) {
-        if self.plan.redactors.is_empty() || token.1 - token.0 < SHORTEST_NUMBER {
+        if self.plan.redactors.is_empty() {
             return;
         }
         let name = name.map(|name| unquote(self.text(name)));
@@ -272,5 +272,3 @@ fn redacted(redactors: &[&Redactor], text: &str, name: Option<&str>) -> Option<S
 }
 
 const LONGEST_NAME: usize = 80;
-/// No number of fewer digits is anyone's.
-const SHORTEST_NUMBER: usize = 8;

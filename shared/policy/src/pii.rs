@@ -120,6 +120,9 @@ impl Recognisers {
     /// it is a card's or fits the policy's own pattern.
     #[must_use]
     pub fn is_telling_number(&self, text: &str, name: Option<&str>) -> bool {
+        if text.len() < SHORTEST_NUMBER && self.custom.is_empty() {
+            return false;
+        }
         let is_integer = text.bytes().all(|byte| byte.is_ascii_digit());
         let tells = |finding: &Finding| match finding.label {
             Label::Custom(_) | Label::Known(Kind::CreditCard) => true,
@@ -194,6 +197,9 @@ fn custom(place: usize, pattern: Option<&str>) -> Result<Custom, PiiError> {
     let number = u16::try_from(place).unwrap_or(u16::MAX);
     Custom::compile(number, pattern).map_err(|why| PiiError::Pattern { place, why })
 }
+
+/// No number of fewer digits is anyone's.
+const SHORTEST_NUMBER: usize = 8;
 
 #[cfg(test)]
 mod tests;

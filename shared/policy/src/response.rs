@@ -20,6 +20,7 @@ mod patch;
 use content::Content;
 pub(crate) use json::{Malformed, Reader, quote, unquote};
 pub(crate) use leaf::Redactor;
+use leaf::is_mail;
 use names::Names;
 pub(crate) use pass::{Given, Plan};
 
@@ -153,7 +154,7 @@ impl ResponseFilter {
             Content::Mail(text) => self.text(text, true),
             Content::Text(text) => match self.json_in_text(body) {
                 Some(filtered) => Ok(filtered),
-                None => self.text(text, false),
+                None => self.text(text, is_mail(text)),
             },
         }
     }

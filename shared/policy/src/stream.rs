@@ -96,7 +96,7 @@ impl StreamFilter {
         };
         done.or_else(|why| self.fail(why, out))?;
         if let Mode::Text(text) = &mut self.mode
-            && let Some(held) = text.take_json()
+            && let Some(held) = text.take_structured()
         {
             self.mode = Mode::Whole(held);
         }

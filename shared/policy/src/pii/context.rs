@@ -19,7 +19,11 @@ pub(super) fn spoken_of(before: &[u8]) -> Kinds {
 /// The kinds that a member's name speaks of. Here words must be whole: names are short and
 /// `shippingTotal` is about neither a pin nor an IP address.
 pub(super) fn named_by(name: &str) -> Kinds {
-    let parts = parts_of(name);
+    let parts = if name.len() <= LONGEST_NAME {
+        parts_of(name)
+    } else {
+        Vec::new()
+    };
     let is_meant = |word: &str| parts.iter().any(|part| part.eq_ignore_ascii_case(word));
     WORDS
         .iter()
@@ -65,6 +69,7 @@ fn parts_of(name: &str) -> Vec<&str> {
 
 /// How far back context may stand; streams keep this much.
 pub(super) const BACK: usize = 256;
+const LONGEST_NAME: usize = 80;
 const WORDS_BACK: usize = 5;
 
 static MATCHER: LazyLock<(AhoCorasick, Vec<Kinds>)> = LazyLock::new(|| {

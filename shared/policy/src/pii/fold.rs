@@ -162,10 +162,12 @@ impl Folded {
 // === impl Fold ===
 
 impl Fold {
-    /// The fold of a text whose end is an escape cut short.
+    /// The fold of a text whose end is an escape cut short: it ends before that, and so must be
+    /// looked at even if nothing else is folded.
     fn until(folded: Option<Folded>, text: &[u8], copied: usize) -> Self {
+        let folded = folded.unwrap_or_else(Folded::new);
         Self {
-            folded: folded.map(|folded| folded.finish(text, copied)),
+            folded: Some(folded.finish(text, copied)),
             open: Some(text.len()),
         }
     }

@@ -1,10 +1,6 @@
 //! Links to our own pages that act for whoever follows them: the agent must not find them in its
 //! user's mail.
 
-use super::kind::Kind;
-use super::probe::Probe;
-use super::words::{Candidate, found, url};
-
 /// The origins whose links are looked for.
 #[derive(Debug)]
 pub(super) struct Links {
@@ -22,14 +18,12 @@ impl Links {
         }
     }
 
-    pub(super) fn at(&self, probe: &mut Probe<'_>, start: usize) -> Option<Candidate> {
-        let end = url(probe, start)?.end;
-        let link = &probe.text()[start..end];
-        let is_ours = self.origins.iter().any(|origin| {
+    /// Whether `link` is one of ours that acts.
+    pub(super) fn has(&self, link: &[u8]) -> bool {
+        self.origins.iter().any(|origin| {
             let (head, path) = link.split_at_checked(origin.len()).unwrap_or((b"", b""));
             head.eq_ignore_ascii_case(origin.as_bytes()) && acts(path)
-        });
-        is_ours.then_some(found(Kind::Url, end, 100))
+        })
     }
 }
 

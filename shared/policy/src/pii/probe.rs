@@ -4,6 +4,9 @@
 /// Texts end for good, or more may come.
 pub(super) struct Probe<'t> {
     is_end: bool,
+    /// Bytes looked at, so that a test can hold the work to a line.
+    #[cfg(test)]
+    pub(super) steps: usize,
     text: &'t [u8],
     touched: bool,
 }
@@ -14,6 +17,8 @@ impl<'t> Probe<'t> {
     pub(super) fn new(text: &'t [u8], is_end: bool) -> Self {
         Self {
             is_end,
+            #[cfg(test)]
+            steps: 0,
             text,
             touched: false,
         }
@@ -21,6 +26,10 @@ impl<'t> Probe<'t> {
 
     #[inline]
     pub(super) fn at(&mut self, i: usize) -> Option<u8> {
+        #[cfg(test)]
+        {
+            self.steps += 1;
+        }
         let byte = self.text.get(i).copied();
         self.touched |= byte.is_none() && !self.is_end;
         byte

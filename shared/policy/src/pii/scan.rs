@@ -2,14 +2,15 @@
 //! at a place depends on that place's neighbourhood only, never on earlier finds: so a stream can
 //! go on from any place, and work stays linear.
 
+mod starts;
+
 use super::context;
+use super::email;
 use super::kind::{Kind, Kinds};
 use super::links::Links;
 use super::probe::{Probe, is_word};
-use super::shape::{INDEX, MAX_LEAD, Shape};
-use super::verdict::{Verdict, judge};
+use super::verdict::Verdict;
 use super::words::Candidate;
-use super::{email, iban, phone, secret, words};
 
 /// A built-in kind found between two bytes of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +40,7 @@ pub(super) fn scan(
     floor: &dyn Fn(usize) -> usize,
     hits: &mut Vec<Hit>,
 ) -> usize {
-    let mut scan = Scan {
-        floor,
-        hits,
-        open: text.len(),
-        probe: Probe::new(text, is_end),
-        spoken: None,
-        wanted,
-    };
+    let mut scan = Scan::new(text, is_end, wanted, floor, hits);
     scan.run(from);
     scan.close();
     scan.open
@@ -60,12 +54,32 @@ struct Scan<'s, 't> {
     probe: Probe<'t>,
     /// The kinds in the context of a place, once asked for.
     spoken: Option<(usize, Kinds)>,
+    /// The last run of bytes of web addresses.
+    url_run: (usize, usize),
     wanted: Wanted<'s>,
 }
 
 // === impl Scan ===
 
-impl Scan<'_, '_> {
+impl<'s, 't> Scan<'s, 't> {
+    fn new(
+        text: &'t [u8],
+        is_end: bool,
+        wanted: Wanted<'s>,
+        floor: &'s dyn Fn(usize) -> usize,
+        hits: &'s mut Vec<Hit>,
+    ) -> Self {
+        Self {
+            floor,
+            hits,
+            open: text.len(),
+            probe: Probe::new(text, is_end),
+            spoken: None,
+            url_run: (0, 0),
+            wanted,
+        }
+    }
+
     fn run(&mut self, from: usize) {
         let text = self.probe.text();
         let mut at = from;
@@ -76,7 +90,10 @@ impl Scan<'_, '_> {
                 match byte {
                     b'@' => self.email(at),
                     b'+' => self.phone(at),
-                    b':' => self.network(at),
+                    b':' => {
+                        self.network(at);
+                        self.settle(at);
+                    }
                     _ => {}
                 }
                 at += 1;
@@ -106,119 +123,6 @@ impl Scan<'_, '_> {
         let is_glued = self.probe.is_glued(at);
         self.settle(at);
         is_glued
-    }
-
-    /// Tries what may start with a word at `start`.
-    fn start(&mut self, start: usize) {
-        let digits = self.probe.run(start, MAX_LEAD + 1, u8::is_ascii_digit) - start;
-        if digits > 0 {
-            self.digits(start, digits);
-        } else {
-            self.letters(start);
-        }
-        self.settle(start);
-    }
-
-    fn digits(&mut self, start: usize, lead: usize) {
-        for shape in INDEX.digits(lead) {
-            self.shape(start, shape);
-        }
-        if lead <= 3 {
-            self.attempt(Kind::IpAddress, start, words::ipv4);
-        }
-        if lead <= 4 {
-            self.network(start);
-        }
-        self.attempt(Kind::CryptoWallet, start, words::wallet);
-        if self.probe.goes_on(start, b"00") {
-            self.attempt(Kind::Phone, start, |probe, at| {
-                phone::number(probe, at + 2, false)
-            });
-        }
-    }
-
-    fn letters(&mut self, start: usize) {
-        let lead = self.probe.run(start, MAX_LEAD + 1, u8::is_ascii_alphabetic) - start;
-        for shape in INDEX.letters(lead) {
-            self.shape(start, shape);
-        }
-        if lead <= 2 {
-            self.attempt(Kind::UsDriverLicense, start, words::driver_license);
-            self.attempt(Kind::CryptoWallet, start, words::wallet);
-        }
-        if lead == 2 {
-            self.attempt(Kind::Iban, start, iban::account);
-        }
-        if lead <= 4 {
-            self.network(start);
-        }
-        self.attempt(Kind::Url, start, words::url);
-        self.attempt(Kind::SecretCode, start, secret::labelled);
-        if let Some(found) = self
-            .wanted
-            .links
-            .and_then(|links| links.at(&mut self.probe, start))
-        {
-            self.record(start, found, Verdict::Possible);
-        }
-    }
-
-    fn network(&mut self, start: usize) {
-        let is_start = !is_word(&self.probe.before(start));
-        if is_start
-            && self
-                .probe
-                .is(start, |b| b.is_ascii_hexdigit() || *b == b':')
-        {
-            self.attempt(Kind::IpAddress, start, words::ipv6);
-            self.attempt(Kind::MacAddress, start, words::mac);
-        }
-        self.settle(start);
-    }
-
-    fn phone(&mut self, plus: usize) {
-        if !self.probe.before(plus).is_ascii_digit() {
-            self.attempt(Kind::Phone, plus, |probe, at| {
-                phone::number(probe, at + 1, true)
-            });
-        }
-        self.settle(plus);
-    }
-
-    fn email(&mut self, at: usize) {
-        if !self.wanted.kinds.has(Kind::Email) {
-            return;
-        }
-        let start = email::local_start(self.probe.text(), at);
-        if let Some((start, candidate)) = email::around(&mut self.probe, at) {
-            self.record(start, candidate, Verdict::Possible);
-        }
-        self.settle(start);
-    }
-
-    fn shape(&mut self, start: usize, shape: &Shape) {
-        if !self.wanted.kinds.has(shape.kind) {
-            return;
-        }
-        let Some(end) = shape.end(&mut self.probe, start) else {
-            return;
-        };
-        let verdict = judge(shape.kind, &self.probe.text()[start..end]);
-        self.record(start, words::found(shape.kind, end, shape.score), verdict);
-    }
-
-    fn attempt(
-        &mut self,
-        kind: Kind,
-        start: usize,
-        find: impl FnOnce(&mut Probe<'_>, usize) -> Option<Candidate>,
-    ) {
-        if !self.wanted.kinds.has(kind) {
-            return;
-        }
-        if let Some(candidate) = find(&mut self.probe, start) {
-            self.record(start, candidate, Verdict::Possible);
-        }
     }
 
     fn record(&mut self, start: usize, candidate: Candidate, verdict: Verdict) {
@@ -280,3 +184,6 @@ impl Scan<'_, '_> {
 const CONTEXT: u8 = 35;
 const PROVEN: u8 = 100;
 const THRESHOLD: u8 = 40;
+
+#[cfg(test)]
+mod tests;

@@ -17,15 +17,26 @@ enum Form {
 }
 
 pub(super) fn labelled(probe: &mut Probe<'_>, start: usize) -> Option<Candidate> {
-    let first = probe.at(start)?.to_ascii_lowercase();
+    let first = letter(probe.at(start)?)?;
+    let second = letter(probe.at(start + 1)?)?;
+    if SECONDS[first] & (1 << second) == 0 {
+        return None;
+    }
     // Longer labels stand first, and a shorter one is tried where a longer one led nowhere.
-    LABELS
-        .iter()
-        .filter(|(label, _)| label.as_bytes()[0] == first)
-        .find_map(|(label, form)| {
-            let at = label_end(probe, start, label.as_bytes())?;
-            value_end(probe, at, *form)
-        })
+    let (from, to) = FIRSTS[first];
+    LABELS[from..to].iter().find_map(|(label, form)| {
+        let at = label_end(probe, start, label.as_bytes())?;
+        value_end(probe, at, *form)
+    })
+}
+
+/// A letter's place in the alphabet.
+const fn letter(byte: u8) -> Option<usize> {
+    match byte {
+        b'a'..=b'z' => Some((byte - b'a') as usize),
+        b'A'..=b'Z' => Some((byte - b'A') as usize),
+        _ => None,
+    }
 }
 
 /// A blank in a label stands for blanks, a dash or an underscore.
@@ -98,8 +109,37 @@ fn skip_blanks(probe: &mut Probe<'_>, at: usize) -> usize {
 
 const MOST_BLANKS: usize = 8;
 /// A longer word is found in this much of it.
-const MOST_WORD: usize = 512;
+const MOST_WORD: usize = 256;
 
+/// For each first letter the second letters of labels, a bit each: most words end there.
+const SECONDS: [u32; 26] = {
+    let mut seconds = [0; 26];
+    let mut i = 0;
+    while i < LABELS.len() {
+        let label = LABELS[i].0.as_bytes();
+        if let (Some(first), Some(second)) = (letter(label[0]), letter(label[1])) {
+            seconds[first] |= 1 << second;
+        }
+        i += 1;
+    }
+    seconds
+};
+
+/// For each first letter the range of its labels.
+const FIRSTS: [(usize, usize); 26] = {
+    let mut ranges = [(0, 0); 26];
+    let mut i = LABELS.len();
+    while i > 0 {
+        i -= 1;
+        if let Some(first) = letter(LABELS[i].0.as_bytes()[0]) {
+            let (_, to) = ranges[first];
+            ranges[first] = (i, if to == 0 { i + 1 } else { to });
+        }
+    }
+    ranges
+};
+
+/// By first letter.
 const LABELS: &[(&str, Form)] = &[
     ("access code", Form::Code),
     ("alarm code", Form::Code),

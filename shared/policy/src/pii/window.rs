@@ -86,6 +86,8 @@ pub(crate) fn scan(
             findings,
         );
     }
+    debug_assert!(open >= window.from, "what was decided stays decided");
+    open = open.max(window.from);
     let keep_from = floor_char(
         window.text,
         open.saturating_sub(context::BACK + LOOK_BEHIND),

@@ -14,14 +14,11 @@ pub(super) struct Candidate {
     pub(super) score: u8,
 }
 
-pub(super) fn url(probe: &mut Probe<'_>, start: usize) -> Option<Candidate> {
+/// Where a web address that starts at `start` has its first byte after `://`.
+pub(super) fn url_head(probe: &mut Probe<'_>, start: usize) -> Option<usize> {
     let secure = usize::from(probe.goes_on(start, b"https"));
-    if !probe.goes_on(start, b"http") || !probe.goes_on(start + 4 + secure, b"://") {
-        return None;
-    }
-    let from = start + 7 + secure;
-    let end = probe.run(from, MOST_URL, is_url_byte);
-    (end > from).then_some(found(Kind::Url, end, 50))
+    let is_url = probe.goes_on(start, b"http") && probe.goes_on(start + 4 + secure, b"://");
+    is_url.then_some(start + 7 + secure)
 }
 
 /// Base58, `bc1…` and `0x…` addresses. Only the last two are sure by their look.
@@ -131,7 +128,7 @@ fn is_telling(text: &str) -> bool {
     groups.nth(1).is_some() && is_long && has_digit
 }
 
-fn is_url_byte(byte: &u8) -> bool {
+pub(super) fn is_url_byte(byte: &u8) -> bool {
     !byte.is_ascii_whitespace() && !byte.is_ascii_control() && !b"<>\"{}|\\^[]`".contains(byte)
 }
 
@@ -140,4 +137,4 @@ fn is_base58(byte: &u8) -> bool {
 }
 
 /// A longer one is found in this much of it.
-const MOST_URL: usize = 8192;
+pub(super) const MOST_URL: usize = 8192;

@@ -15,7 +15,7 @@ pub enum Content<'a> {
     Json,
     /// One JSON text a line.
     Lines,
-    /// A mail, with its MIME parts.
+    /// A mail or a MIME multipart.
     Mail(&'a str),
     Text(&'a str),
 }
@@ -102,6 +102,7 @@ fn promise(content_type: Option<&str>) -> Promise {
         | "multipart/encrypted"
         | "application/jose" => Promise::Encrypted,
         "message/rfc822" => Promise::Mail,
+        other if other.starts_with("multipart/") => Promise::Mail,
         "application/xml"
         | "application/javascript"
         | "application/x-javascript"
@@ -116,7 +117,7 @@ fn promise(content_type: Option<&str>) -> Promise {
         | "application/x-sh" => Promise::Text,
         other if other.ends_with("+json") => Promise::Json,
         other if other.ends_with("+xml") || other.ends_with("+yaml") => Promise::Text,
-        other if other.starts_with("text/") || other.starts_with("multipart/") => Promise::Text,
+        other if other.starts_with("text/") => Promise::Text,
         _ => Promise::Binary,
     }
 }
@@ -129,7 +130,7 @@ fn essence(content_type: &str) -> String {
 
 /// Charsets whose ASCII bytes are ASCII. UTF-7, ISO-2022 and the like write other text with them.
 fn is_plain_charset(content_type: &str) -> bool {
-    let lower = content_type.to_ascii_lowercase();
+    let lower = content_type.to_ascii_lowercase().replace([' ', '\t'], "");
     let Some((_, charset)) = lower.split_once("charset=") else {
         return true;
     };

@@ -1,5 +1,9 @@
 //! One rule's redaction of one string: as text, as JSON inside the string, as base64 of text.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::base64::{self, Layers};
 use super::pass::{Plan, filter};
 use crate::pii::{Recognisers, Window, replace};
@@ -83,6 +87,10 @@ impl Redactor {
     }
 }
 
-fn is_mail(text: &str) -> bool {
-    memchr::memmem::find(text.as_bytes(), b"Content-Transfer-Encoding").is_some()
+/// Whether a text has MIME headers, whatever it is called.
+pub(super) fn is_mail(text: &str) -> bool {
+    text.len() > ENCODING_HEADER.needle().len() && ENCODING_HEADER.find(text.as_bytes()).is_some()
 }
+
+static ENCODING_HEADER: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(b"Content-Transfer-Encoding"));

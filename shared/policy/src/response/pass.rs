@@ -109,7 +109,9 @@ impl Pass<'_> {
         if self.is_kept(token, has_escapes, is_top) && !self.repeats_tokens(token) {
             self.keep(start);
             self.redact_name(token);
-            return self.value(Some(token), false);
+            // A long name says nothing, and reading it for every item below would not be linear.
+            let name = Some(token).filter(|(from, to)| to - from <= LONGEST_NAME);
+            return self.value(name, false);
         }
         self.reader.value()?;
         self.drop_item(start);
@@ -223,7 +225,7 @@ impl Pass<'_> {
     }
 
     fn number(&mut self, token: (usize, usize), name: Option<(usize, usize)>) {
-        if self.plan.redactors.is_empty() || token.1 - token.0 < SHORTEST_NUMBER {
+        if self.plan.redactors.is_empty() {
             return;
         }
         let name = name.map(|name| unquote(self.text(name)));
@@ -269,5 +271,4 @@ fn redacted(redactors: &[&Redactor], text: &str, name: Option<&str>) -> Option<S
     changed
 }
 
-/// No number of fewer digits is anyone's.
-const SHORTEST_NUMBER: usize = 8;
+const LONGEST_NAME: usize = 80;

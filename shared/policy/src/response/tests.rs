@@ -1,5 +1,7 @@
 use super::*;
 
+mod encoded;
+
 fn types<'a>(names: &[&'a str]) -> Vec<PiiType<'a>> {
     let of = |name: &&'a str| PiiType {
         name,
@@ -114,6 +116,23 @@ fn strings_numbers_and_names_are_all_looked_at() {
 }
 
 #[test]
+fn an_own_pattern_sees_short_numbers_too() {
+    let types = [PiiType {
+        name: "custom",
+        pattern: Some(r"\b\d{4}\b"),
+    }];
+    let source = FilterSource {
+        redact: &types,
+        ..FilterSource::default()
+    };
+    let rule = Arc::new(RuleFilter::compile(&source).unwrap());
+    assert_eq!(
+        filter(vec![rule], r#"[1234,12345,12.5]"#),
+        r#"["[REDACTED]",12345,12.5]"#
+    );
+}
+
+#[test]
 fn json_inside_a_string_stays_json() {
     let body = r#"{"arguments":"{\"to\":\"a\\u0040b.io\",\"card\":4111111111111111}"}"#;
     let left = r#"{"arguments":"{\"to\":\"[REDACTED]\",\"card\":\"[REDACTED]\"}"}"#;
@@ -130,49 +149,6 @@ fn the_first_types_replacement_stands_for_all() {
     let rule = Arc::new(RuleFilter::compile(&source).unwrap());
     let body = r#"{"m":"a@b.io SSN 123-45-6789"}"#;
     assert_eq!(filter(vec![rule], body), r#"{"m":"<1> SSN <1>"}"#);
-}
-
-#[test]
-fn text_inside_base64_is_redacted_and_encoded_again() {
-    for (data, left) in [
-        (
-            "SGVsbG8gdGhlcmUsIHBsZWFzZSBjb250YWN0IGpvaG5AZXhhbXBsZS5jb20gYWJvdXQgdGhlIHRoaW5nLg",
-            "SGVsbG8gdGhlcmUsIHBsZWFzZSBjb250YWN0IFtSRURBQ1RFRF0gYWJvdXQgdGhlIHRoaW5nLg",
-        ),
-        (
-            "fn5+SGVsbG8gdGhlcmUsIHBsZWFzZSBjb250YWN0IGpvaG5AZXhhbXBsZS5jb20gYWJvdXQgdGhlIHRoaW5nLn5+",
-            "fn5-SGVsbG8gdGhlcmUsIHBsZWFzZSBjb250YWN0IFtSRURBQ1RFRF0gYWJvdXQgdGhlIHRoaW5nLn5-",
-        ),
-        // Twice encoded.
-        (
-            "U0dWc2JHOGdkR2hsY21Vc0lIQnNaV0Z6WlNCamIyNTBZV04wSUdwdmFHNUFaWGhoYlhCc1pTNWpiMjBnWVdKdmRYUWdkR2hsSUhSb2FXNW5MZw",
-            "[REDACTED]",
-        ),
-        // With line breaks, as in mails.
-        (
-            "SGVsbG8gdGhlcmUsIHBs\\nZWFzZSBjb250YWN0IGpvaG5AZXhhbXBsZS5jb20gYWJvdXQgdGhlIHRoaW5nLg==",
-            "[REDACTED]",
-        ),
-        // Short.
-        ("YWxpY2VAZXhhbXBsZS5jb20", "W1JFREFDVEVEXQ"),
-    ] {
-        assert_eq!(redact(&format!("\"{data}\"")), format!("\"{left}\""));
-    }
-}
-
-#[test]
-fn a_mails_encoded_parts_are_seen_through() {
-    let mail = "From: x@y.io\r\nContent-Transfer-Encoding: base64\r\n\r\n\
-        SGVsbG8gdGhlcmUsIHBsZWFzZSBjb250YWN0IGpvaG5AZXhh\r\n\
-        bXBsZS5jb20gYWJvdXQgdGhlIHRoaW5nLg==\r\n--b\r\n\
-        Content-Transfer-Encoding: quoted-printable\r\n\r\nwrite al=\r\nice=40example.com\r\n";
-    let rules = || vec![rule(None, None, &["email"])];
-    let left = run(rules(), Some("message/rfc822"), mail.as_bytes()).unwrap();
-    assert!(left.contains("write [REDACTED]\r\n"), "{left}");
-    assert!(left.contains("From: [REDACTED]\r\n"), "{left}");
-    assert!(!left.contains("IGpvaG5AZXhh"), "{left}");
-    let inside = redact(&String::from_utf8(quote(mail)).unwrap());
-    assert!(inside.contains("write [REDACTED]") && !inside.contains("IGpvaG5AZXhh"));
 }
 
 #[test]

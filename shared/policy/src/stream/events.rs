@@ -27,6 +27,13 @@ enum Shape {
     Unknown(Vec<Event>, usize),
 }
 
+/// A piece of a longer text in an event: where its token starts, and what goes out there.
+struct Piece {
+    at: usize,
+    key: String,
+    released: String,
+}
+
 // === impl Events ===
 
 impl Events {
@@ -166,11 +173,37 @@ impl Events {
         value: &Value,
         out: &mut Vec<u8>,
     ) -> Result<(), Unfilterable> {
-        let ends = dialect.ends(value);
-        let leaves = leaves(data).map_err(|_| Unfilterable::Malformed)?;
-        // The channel, the token's place, and what goes out there.
-        let mut pieces: Vec<(String, usize, String)> = Vec::new();
-        for leaf in &leaves {
+        let mut pieces = self.pieces(rules, dialect, event, data, value)?;
+        for prefix in dialect.ends(value) {
+            for key in self.channels.under(&prefix) {
+                let rest = self.channels.end(rules, &key, self.bound)?;
+                let here = pieces.iter_mut().rev().find(|piece| piece.key == key);
+                match (rest, here) {
+                    (Some(rest), Some(piece)) => piece.released.push_str(&rest.text),
+                    (Some(rest), None) => out.extend(rest.event()),
+                    (None, _) => {}
+                }
+            }
+        }
+        let given: Vec<Given> = pieces.iter().map(Piece::given).collect();
+        let filtered = rules
+            .json(data, Some(&given))
+            .map_err(|_| Unfilterable::Malformed)?;
+        render(rules, event, filtered.as_deref().unwrap_or(data), out);
+        Ok(())
+    }
+
+    /// Feeds the event's pieces of longer texts to their channels.
+    fn pieces(
+        &mut self,
+        rules: &ResponseFilter,
+        dialect: Dialect,
+        event: &Event,
+        data: &[u8],
+        value: &Value,
+    ) -> Result<Vec<Piece>, Unfilterable> {
+        let mut pieces = Vec::new();
+        for leaf in leaves(data).map_err(|_| Unfilterable::Malformed)? {
             let Some((key, form)) = dialect.text_of(value, &leaf.path) else {
                 continue;
             };
@@ -183,31 +216,13 @@ impl Events {
             let released =
                 self.channels
                     .push(rules, key.clone(), form, text, &place, self.bound)?;
-            pieces.push((key, leaf.at, released));
+            pieces.push(Piece {
+                at: leaf.at,
+                key,
+                released,
+            });
         }
-        for prefix in ends {
-            for key in self.channels.under(&prefix) {
-                let rest = self.channels.end(rules, &key, self.bound)?;
-                let here = pieces.iter_mut().rev().find(|(piece, ..)| *piece == key);
-                match (rest, here) {
-                    (Some(rest), Some((.., released))) => released.push_str(&rest.text),
-                    (Some(rest), None) => out.extend(rest.event()),
-                    (None, _) => {}
-                }
-            }
-        }
-        let given: Vec<Given> = pieces
-            .into_iter()
-            .map(|(_, at, text)| Given {
-                at,
-                token: quote(&text),
-            })
-            .collect();
-        let filtered = rules
-            .json(data, Some(&given))
-            .map_err(|_| Unfilterable::Malformed)?;
-        render(rules, event, filtered.as_deref().unwrap_or(data), out);
-        Ok(())
+        Ok(pieces)
     }
 
     fn end(
@@ -222,6 +237,17 @@ impl Events {
             }
         }
         Ok(())
+    }
+}
+
+// === impl Piece ===
+
+impl Piece {
+    fn given(&self) -> Given {
+        Given {
+            at: self.at,
+            token: quote(&self.released),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The strings of a JSON text: where each stands, and on which path.
+//! The strings of a JSON text: where each stands, and on which path. Work and memory are bounded by
+//! what a stream's event can sensibly hold.
 
 use std::borrow::Cow;
 
@@ -20,7 +21,10 @@ pub(super) enum Step<'a> {
     Member(Cow<'a, str>),
 }
 
-/// Every string value of `text`, in order.
+/// The string values of `text`, in order; those on very long paths are left out.
+///
+/// # Errors
+/// Text that is not JSON or not of a stream's event: too deep, too many strings.
 pub(super) fn leaves(text: &[u8]) -> Result<Vec<Leaf<'_>>, Malformed> {
     let mut walk = Walk {
         found: Vec::new(),
@@ -61,8 +65,13 @@ impl<'a> Walk<'a> {
                 }
                 Some(b'"') => {
                     let (at, text) = self.string()?;
-                    let path = self.path.clone();
-                    self.found.push(Leaf { at, path, text });
+                    if self.found.len() == MOST_LEAVES {
+                        return Err(self.reader.malformed());
+                    }
+                    if self.is_short() {
+                        let path = self.path.clone();
+                        self.found.push(Leaf { at, path, text });
+                    }
                 }
                 _ => self.reader.scalar()?,
             }
@@ -95,6 +104,14 @@ impl<'a> Walk<'a> {
         Ok(false)
     }
 
+    fn is_short(&self) -> bool {
+        let length = |step: &Step<'_>| match step {
+            Step::Item(_) => 0,
+            Step::Member(name) => name.len(),
+        };
+        self.path.len() <= MOST_STEPS && self.path.iter().map(length).sum::<usize>() <= LONGEST_PATH
+    }
+
     fn first_step(&mut self, is_object: bool) -> Result<Step<'a>, Malformed> {
         if !is_object {
             return Ok(Step::Item(0));
@@ -113,4 +130,7 @@ impl<'a> Walk<'a> {
     }
 }
 
+const LONGEST_PATH: usize = 512;
+const MOST_LEAVES: usize = 20_000;
 const MOST_LEVELS: usize = 128;
+const MOST_STEPS: usize = 16;

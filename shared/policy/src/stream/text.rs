@@ -1,5 +1,5 @@
-//! Plain text that streams. UTF-8 is never torn; text that starts like JSON is held, for escapes
-//! could hide what it says.
+//! Plain text that streams. UTF-8 is never torn. Text that starts like JSON or like a mail is held to
+//! its end, for escapes and encoded parts could hide what it says.
 
 use super::stage::Stages;
 use crate::response::{ResponseFilter, Unfilterable};
@@ -10,14 +10,14 @@ pub(super) struct Text {
     /// The start of a character whose end has not come.
     partial: Vec<u8>,
     stages: Stages,
-    /// What came so far, until it is known not to be JSON.
     start: Start,
 }
 
+/// How the text starts; what came is kept until that is known.
 #[derive(Debug, PartialEq, Eq)]
 enum Start {
-    Json(Vec<u8>),
-    Passed,
+    Plain,
+    Structured(Vec<u8>),
     Waiting(Vec<u8>),
 }
 
@@ -44,11 +44,11 @@ impl Text {
         };
         held.extend_from_slice(piece);
         let held = std::mem::take(held);
-        match held.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        match is_structured(&held) {
             None => self.start = Start::Waiting(held),
-            Some(b'{' | b'[' | b'"') => self.start = Start::Json(held),
-            Some(_) => {
-                self.start = Start::Passed;
+            Some(true) => self.start = Start::Structured(held),
+            Some(false) => {
+                self.start = Start::Plain;
                 return self.feed(rules, &held, false, out);
             }
         }
@@ -60,9 +60,9 @@ impl Text {
         rules: &ResponseFilter,
         out: &mut Vec<u8>,
     ) -> Result<(), Unfilterable> {
-        let held = match std::mem::replace(&mut self.start, Start::Passed) {
-            Start::Json(held) | Start::Waiting(held) => held,
-            Start::Passed => Vec::new(),
+        let held = match std::mem::replace(&mut self.start, Start::Plain) {
+            Start::Structured(held) | Start::Waiting(held) => held,
+            Start::Plain => Vec::new(),
         };
         self.feed(rules, &held, true, out)?;
         if self.partial.is_empty() {
@@ -72,18 +72,18 @@ impl Text {
         }
     }
 
-    /// What came, if it starts like JSON.
-    pub(super) fn take_json(&mut self) -> Option<Vec<u8>> {
+    /// What came, if it must be seen whole.
+    pub(super) fn take_structured(&mut self) -> Option<Vec<u8>> {
         match &mut self.start {
-            Start::Json(held) => Some(std::mem::take(held)),
-            Start::Passed | Start::Waiting(_) => None,
+            Start::Structured(held) => Some(std::mem::take(held)),
+            Start::Plain | Start::Waiting(_) => None,
         }
     }
 
     pub(super) fn release(self, out: &mut Vec<u8>) {
         out.extend(self.stages.release().bytes());
         out.extend(self.partial);
-        if let Start::Json(held) | Start::Waiting(held) = self.start {
+        if let Start::Structured(held) | Start::Waiting(held) = self.start {
             out.extend(held);
         }
     }
@@ -114,3 +114,22 @@ impl Text {
         Ok(())
     }
 }
+
+/// Whether a text starts like JSON or with a header; `None` while that is open.
+fn is_structured(text: &[u8]) -> Option<bool> {
+    let text = text.trim_ascii_start();
+    let first = text.first()?;
+    if b"{[\"".contains(first) {
+        return Some(true);
+    }
+    let name = text
+        .iter()
+        .take(LONGEST_HEADER)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-');
+    match name.count() {
+        LONGEST_HEADER => Some(false),
+        length => text.get(length).map(|next| *next == b':' && length > 0),
+    }
+}
+
+const LONGEST_HEADER: usize = 64;

@@ -78,9 +78,14 @@ fn kept(rules: &ResponseFilter, event: &Event) -> Option<Vec<u8>> {
 
 fn by_path(data: &[Option<Vec<u8>>]) -> Result<BTreeMap<String, Vec<Piece>>, Unfilterable> {
     let mut paths: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
+    let mut count = 0;
     for (event, data) in data.iter().enumerate() {
         let Some(data) = data else { continue };
+        if count > MOST_PIECES {
+            return Err(Unfilterable::TooLarge);
+        }
         for leaf in leaves(data).map_err(|_| Unfilterable::Malformed)? {
+            count += 1;
             paths.entry(spelled(&leaf.path)).or_default().push(Piece {
                 at: leaf.at,
                 event,
@@ -135,3 +140,5 @@ fn join(
     }
     Ok(())
 }
+
+const MOST_PIECES: usize = 200_000;

@@ -15,7 +15,7 @@ fn rules(count: usize, policy: usize, body: bool) -> Value {
     let rule = |i: usize| {
         let found = match (i + 1 == count, i % 3) {
             (true, _) => json!({}),
-            (_, 0) if i % 2 == 0 => {
+            (_, 0) if i.is_multiple_of(2) => {
                 json!({"methods": ["POST"], "urlPattern": format!("^/v1/(users|groups)/{i}(/|$)")})
             }
             (_, 0) => {

@@ -41,8 +41,8 @@ enum Form {
     Exact(Box<str>),
     Prefix(Box<str>),
     Regex {
-        /// What every match begins with, if the pattern is anchored at its start.
-        prefix: Box<str>,
+        /// What every match begins with, one of them; empty if nothing is known of it.
+        prefixes: Box<[Box<str>]>,
         regex: Box<Regex>,
     },
     Suffix(Box<str>),
@@ -72,7 +72,7 @@ impl Pattern {
         let form = match Form::literal(&hir) {
             Some(form) => form,
             None => Form::Regex {
-                prefix: anchored_prefix(&hir),
+                prefixes: anchored_prefixes(&hir),
                 regex: Box::new(build(&translated).map_err(refuse)?),
             },
         };
@@ -85,7 +85,10 @@ impl Pattern {
             Form::Contains(literal) => text.contains(&**literal),
             Form::Exact(literal) => text == &**literal,
             Form::Prefix(literal) => text.starts_with(&**literal),
-            Form::Regex { prefix, regex } => text.starts_with(&**prefix) && regex.is_match(text),
+            Form::Regex { prefixes, regex } => {
+                let possible = || prefixes.iter().any(|prefix| text.starts_with(&**prefix));
+                (prefixes.is_empty() || possible()) && regex.is_match(text)
+            }
             Form::Suffix(literal) => text.ends_with(&**literal),
         }
     }
@@ -192,19 +195,25 @@ fn build(translated: &str) -> Result<Regex, String> {
         })
 }
 
-fn anchored_prefix(hir: &Hir) -> Box<str> {
-    let anchored = hir.properties().look_set_prefix().contains(Look::Start);
-    if !anchored {
+/// Only of a pattern that is anchored at its start.
+fn anchored_prefixes(hir: &Hir) -> Box<[Box<str>]> {
+    if !hir.properties().look_set_prefix().contains(Look::Start) {
         return Box::default();
     }
-    // A prefix cut within a character is no text, and then no prefix.
-    let found = literal::Extractor::new().extract(hir);
-    let prefix = found.longest_common_prefix().unwrap_or_default();
-    str::from_utf8(prefix).unwrap_or_default().into()
+    let mut found = literal::Extractor::new().extract(hir);
+    if found.len().is_none_or(|count| count > MAX_PREFIXES) {
+        let common = found.longest_common_prefix().map(<[u8]>::to_vec);
+        found = literal::Seq::new(common);
+    }
+    let literals = found.literals().unwrap_or_default().iter();
+    // A prefix cut within a character is no text, and then nothing is known.
+    let texts = literals.map(|literal| str::from_utf8(literal.as_bytes()).map(Into::into));
+    texts.collect::<Result<_, _>>().unwrap_or_default()
 }
 
 /// Longest pattern, in bytes.
 pub const MAX_PATTERN: usize = 4096;
 /// Largest compiled program, and largest working memory of one search, in bytes.
 const MAX_COMPILED: usize = 512 * 1024;
+const MAX_PREFIXES: usize = 16;
 const NEST_LIMIT: u32 = 60;

@@ -113,13 +113,28 @@ fn literal_patterns_need_no_engine_and_anchored_ones_fail_early() {
         let form = Pattern::compile(pattern).unwrap().form;
         assert!(!matches!(form, Form::Regex { .. }), "{pattern}: {form:?}");
     }
-    match Pattern::compile("^/v1/pages(/|$)").unwrap().form {
-        Form::Regex { prefix, .. } => assert_eq!(&*prefix, "/v1/pages"),
-        other => panic!("{other:?}"),
-    }
-    match Pattern::compile("^/a|/b").unwrap().form {
-        Form::Regex { prefix, .. } => assert_eq!(&*prefix, ""),
-        other => panic!("{other:?}"),
+    for (pattern, expected) in [
+        ("^/v1/pages(/|$)", vec!["/v1/pages/", "/v1/pages"]),
+        (
+            "^/v1/(users|groups)/7(/|$)",
+            vec![
+                "/v1/users/7/",
+                "/v1/users/7",
+                "/v1/groups/7/",
+                "/v1/groups/7",
+            ],
+        ),
+        ("^/p/[a-z]+/x$", vec!["/p/"]),
+        ("^/a|/b", vec![]),
+        ("/a|^/b", vec![]),
+    ] {
+        match Pattern::compile(pattern).unwrap().form {
+            Form::Regex { prefixes, .. } => {
+                let prefixes: Vec<&str> = prefixes.iter().map(|p| &**p).collect();
+                assert_eq!(prefixes, expected, "{pattern}");
+            }
+            other => panic!("{pattern}: {other:?}"),
+        }
     }
 }
 

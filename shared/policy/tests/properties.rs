@@ -60,6 +60,21 @@ proptest! {
         }
     }
 
+    /// Another parser, which resolves and encodes by its own rules, finds nothing to change.
+    #[test]
+    fn others_read_the_canonical_form_as_it_stands(rough in rough_path()) {
+        if let Ok(ours) = CanonicalUrl::parse(&format!("https://h.example/{rough}")) {
+            let theirs = url::Url::parse(&ours.to_string()).unwrap();
+            prop_assert_eq!(theirs.path(), ours.path());
+            prop_assert_eq!(theirs.host_str(), Some(ours.host()));
+            prop_assert!(theirs.fragment().is_none() && theirs.username().is_empty());
+            let pairs: Vec<_> = ours.query_pairs().collect();
+            let theirs: Vec<_> = theirs.query_pairs().filter(|(n, v)| !n.is_empty() || !v.is_empty()).collect();
+            let pairs: Vec<_> = pairs.into_iter().filter(|(n, v)| !n.is_empty() || !v.is_empty()).collect();
+            prop_assert_eq!(theirs, pairs);
+        }
+    }
+
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC{0,60}") {
         let _ = CanonicalUrl::parse(&text);

@@ -24,7 +24,7 @@ use crate::error::AppError;
 use crate::input::{self, MAX_BODY};
 use crate::routes::{
     agents, audit, connections, enrolment, exchange, health, policies, session, sessions, sign_up,
-    workspace,
+    templates, workspace,
 };
 
 /// Who may call a route.
@@ -95,6 +95,11 @@ fn table() -> Vec<Route> {
         get("/v1/policies/{id}/rules", User(Viewer), policies::parts::rules),
         put("/v1/policies/{id}/rules", User(Admin), policies::parts::set_rules),
         put("/v1/policies/{id}/provider-constraints", User(Admin), policies::parts::set_provider_constraints),
+        // Templates of policies
+        get("/v1/templates/{name}", User(Viewer), templates::list),
+        get("/v1/templates/{name}/config", User(Viewer), templates::config),
+        get("/v1/templates/{name}/guards", User(Viewer), templates::guards),
+        get("/v1/templates/{name}/rules", User(Viewer), templates::rules),
         // The trail
         get("/v1/audit", User(Viewer), audit::list),
         get("/v1/workspaces/current", User(Viewer), workspace::current),
@@ -102,7 +107,13 @@ fn table() -> Vec<Route> {
 }
 
 /// Published clients ask for these without the prefix.
-const ALIASED: [&str; 4] = ["/v1/agents", "/v1/connections", "/v1/policies", "/v1/audit"];
+const ALIASED: [&str; 5] = [
+    "/v1/agents",
+    "/v1/audit",
+    "/v1/connections",
+    "/v1/policies",
+    "/v1/templates",
+];
 
 pub fn build(app: &App) -> Router {
     let mut router = Router::new();

@@ -505,3 +505,65 @@ async fn a_dry_run_tells_what_a_draft_would_do_and_changes_nothing() {
     let listed = plane.get("/v1/policies", &owner.token).await.1;
     assert_eq!(listed["policies"], json!([]));
 }
+
+#[tokio::test]
+async fn a_template_makes_a_policy_that_can_be_written_back() {
+    let plane = Plane::start().await;
+    let owner = Owner::sign_up(&plane).await;
+    let agent = Agent::enrol(&plane, &owner).await;
+    let connection = owner.connect(&plane).await;
+    let draft = json!({"agentId": agent.id, "connectionId": connection});
+    let policy = plane.post("/v1/policies", &owner.token, &draft).await.1;
+    let path = format!("/v1/policies/{}", policy["policy"]["id"].as_str().unwrap());
+    for name in ["gmail-read", "notion", "google", "telegram", "slack"] {
+        let (status, made) = plane
+            .get(&format!("/v1/templates/{name}/rules"), &owner.token)
+            .await;
+        assert_eq!(status, 200);
+        for preset in made["presets"].as_array().unwrap() {
+            let rules = json!({"rules": preset["rules"]});
+            let (status, stored) = plane
+                .put(&format!("{path}/rules"), &owner.token, &rules)
+                .await;
+            assert_eq!(
+                (status, &stored["policy"]["rules"]),
+                (200, &preset["rules"]),
+                "{name}"
+            );
+        }
+    }
+    let (status, config) = plane
+        .get("/v1/templates/gmail-read/config?tier=strict", &owner.token)
+        .await;
+    assert_eq!(
+        (status, &config["rateLimits"]["maxRequestsPerHour"]),
+        (200, &json!(50))
+    );
+    let lists = json!({"allowlists": config["allowlists"]});
+    assert_eq!(
+        plane
+            .put(&format!("{path}/allowlists"), &owner.token, &lists)
+            .await
+            .0,
+        200
+    );
+    let (_, guards) = plane.get("/v1/templates/slack/guards", &owner.token).await;
+    assert_eq!(guards["categories"].as_array().map(Vec::len), Some(8));
+    for (path, error) in [
+        (
+            "/v1/templates/nobody",
+            "params/provider must be equal to one of the allowed values",
+        ),
+        (
+            "/v1/templates/gmail-read/config",
+            "querystring must have required property 'tier'",
+        ),
+        (
+            "/v1/templates/x/config?tier=strict",
+            "Unknown action template or service: x",
+        ),
+    ] {
+        let got = plane.get(path, &owner.token).await;
+        assert_eq!((got.0, got.1["error"].as_str()), (400, Some(error)));
+    }
+}

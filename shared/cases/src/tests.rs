@@ -1,5 +1,6 @@
 use ah5_contracts::policy::Method;
 use ah5_policy::compile::HTTPS_ONLY;
+use ah5_policy::templates::{Template, Tier};
 use ah5_policy::{
     Body, CanonicalUrl, Combined, CompiledPolicy, Decision, Facts, PolicySource, decide_all,
 };
@@ -85,8 +86,7 @@ fn the_engine_decides_as_the_decision_cases_say() {
     let mut judged = 0;
     for line in FILE.lines() {
         let case: Case = serde_json::from_str(line).unwrap();
-        let beyond = case.policy.get("template").is_some() || BEYOND.contains(&case.name.as_str());
-        if case.level != "decision" || beyond {
+        if case.level != "decision" || BEYOND.contains(&case.name.as_str()) {
             continue;
         }
         judged += 1;
@@ -135,7 +135,7 @@ fn the_engine_decides_as_the_decision_cases_say() {
             assert_eq!(&body, sent, "{}", case.name);
         }
     }
-    assert!(judged > 25, "only {judged} cases were judged");
+    assert!(judged > 35, "only {judged} cases were judged");
 }
 
 /// What other parts of a data plane answer for: sizes, headers, approvals already given.
@@ -172,6 +172,15 @@ fn decide(case: &Case) -> Result<Combined, ah5_policy::UrlError> {
 }
 
 fn policy(stored: &Value) -> CompiledPolicy {
+    let generated = stored.get("template").map(|template| {
+        let tier = Tier::from_name(template[1].as_str().unwrap()).unwrap();
+        let made = Template::find(template[0].as_str().unwrap())
+            .unwrap()
+            .generate(tier);
+        json!({"allowlists": made.allowlists, "rules": made.rules, "rateLimits": made.rate_limits,
+               "stepUpApproval": "never"})
+    });
+    let stored = generated.as_ref().unwrap_or(stored);
     let models: Vec<String> = match stored["allowedModels"].as_array() {
         None => vec!["B".to_owned()],
         Some(models) => models

@@ -23,6 +23,7 @@ mod scan;
 mod step_up;
 mod stored;
 pub mod stream;
+pub mod templates;
 mod text;
 pub mod url;
 pub mod windows;

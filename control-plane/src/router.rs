@@ -86,9 +86,15 @@ fn table() -> Vec<Route> {
         // Policies
         get("/v1/policies", User(Viewer), policies::list),
         post("/v1/policies", User(Admin), policies::create),
+        post("/v1/policies/evaluate", User(Admin), policies::evaluate::evaluate),
         put("/v1/policies/{id}", User(Admin), policies::update),
         delete("/v1/policies/{id}", User(Admin), policies::remove),
-        put("/v1/policies/{id}/allowlists", User(Admin), policies::set_allowlists),
+        put("/v1/policies/{id}/allowlists", User(Admin), policies::parts::set_allowlists),
+        put("/v1/policies/{id}/rate-limits", User(Admin), policies::parts::set_rate_limits),
+        put("/v1/policies/{id}/time-windows", User(Admin), policies::parts::set_time_windows),
+        get("/v1/policies/{id}/rules", User(Viewer), policies::parts::rules),
+        put("/v1/policies/{id}/rules", User(Admin), policies::parts::set_rules),
+        put("/v1/policies/{id}/provider-constraints", User(Admin), policies::parts::set_provider_constraints),
         // The trail
         get("/v1/audit", User(Viewer), audit::list),
         get("/v1/workspaces/current", User(Viewer), workspace::current),

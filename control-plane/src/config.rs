@@ -1,9 +1,7 @@
 //! The control plane's settings. Reading them opens nothing.
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use ah5_edge::{Origin, client};
@@ -45,18 +43,18 @@ impl Config {
         let ring = ring(settings);
         let origin = Origin::read(settings);
         Some(Self {
-            pool_size: positive(settings, "DB_POOL_SIZE", 10),
+            pool_size: settings.positive("DB_POOL_SIZE", 10),
             listen: settings.parsed_or("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 4000))),
             admin: settings.parsed_or("ADMIN_ADDR", SocketAddr::from(([127, 0, 0, 1], 0))),
             address_file: settings.path("ADDRESS_FILE"),
             jwt_issuer: settings
                 .optional("JWT_ISSUER")
                 .unwrap_or_else(|| "web".into()),
-            agent_token_ttl: positive(settings, "AGENT_TOKEN_TTL_SECONDS", 7200),
-            bootstrap_secret_hours: positive(settings, "BOOTSTRAP_SECRET_TTL_HOURS", 1),
-            bootstrap_per_minute: positive(settings, "RATE_LIMIT_BOOTSTRAP_PER_MINUTE", 5),
-            token_per_minute: positive(settings, "RATE_LIMIT_TOKEN_PER_MINUTE", 30),
-            sign_in_per_minute: positive(settings, "RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
+            agent_token_ttl: settings.positive("AGENT_TOKEN_TTL_SECONDS", 7200),
+            bootstrap_secret_hours: settings.positive("BOOTSTRAP_SECRET_TTL_HOURS", 1),
+            bootstrap_per_minute: settings.positive("RATE_LIMIT_BOOTSTRAP_PER_MINUTE", 5),
+            token_per_minute: settings.positive("RATE_LIMIT_TOKEN_PER_MINUTE", 30),
+            sign_in_per_minute: settings.positive("RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
             plain_http_hosts: settings.list("SSRF_ALLOWLIST_HOSTS"),
             drain_delay: Duration::from_millis(settings.parsed_or("DRAIN_DELAY_MS", 2000)),
             trusted_proxies: client::trusted_proxies(settings),
@@ -107,17 +105,6 @@ fn database(settings: &mut Settings, names: &[&'static str]) -> Option<Database>
     Database::parse(&SecretText::new(url))
         .map_err(|error| settings.fault(name, error))
         .ok()
-}
-
-fn positive<T>(settings: &mut Settings, name: &str, default: T) -> T
-where
-    T: FromStr<Err: Display> + PartialOrd + From<u8> + Copy,
-{
-    let value = settings.parsed_or(name, default);
-    if value < T::from(1) {
-        settings.fault(name, "must be 1 or more");
-    }
-    value
 }
 
 fn ring(settings: &mut Settings) -> Option<KeyRing> {

@@ -1,9 +1,7 @@
 //! The data plane's settings. Reading them opens nothing.
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use ah5_edge::{Origin, client};
@@ -181,10 +179,10 @@ fn ring(settings: &mut Settings) -> Option<KeyRing> {
 
 fn limits(settings: &mut Settings) -> Limits {
     Limits {
-        connections: positive(settings, "MAX_CONNECTIONS", 20_000),
-        calls: positive(settings, "MAX_CALLS_IN_FLIGHT", 10_000),
-        bytes: positive(settings, "MAX_BUFFERED_BYTES", 256 * 1024 * 1024),
-        failed_auth_per_minute: positive(settings, "RATE_LIMIT_FAILED_AUTH_PER_MINUTE", 300),
+        connections: settings.positive("MAX_CONNECTIONS", 20_000),
+        calls: settings.positive("MAX_CALLS_IN_FLIGHT", 10_000),
+        bytes: settings.positive("MAX_BUFFERED_BYTES", 256 * 1024 * 1024),
+        failed_auth_per_minute: settings.positive("RATE_LIMIT_FAILED_AUTH_PER_MINUTE", 300),
     }
 }
 
@@ -200,24 +198,13 @@ fn spool(settings: &mut Settings) -> Option<spool::Config> {
     Some(spool::Config {
         folder: folder?,
         sync_every,
-        queue: positive(settings, "SPOOL_QUEUE", 65_536),
-        max_bytes: positive(settings, "SPOOL_MAX_BYTES", 1024 * 1024 * 1024),
+        queue: settings.positive("SPOOL_QUEUE", 65_536),
+        max_bytes: settings.positive("SPOOL_MAX_BYTES", 1024 * 1024 * 1024),
     })
 }
 
 pub(crate) fn millis(settings: &mut Settings, name: &str, default: u64) -> Duration {
     Duration::from_millis(settings.parsed_or(name, default))
-}
-
-fn positive<T>(settings: &mut Settings, name: &str, default: T) -> T
-where
-    T: FromStr<Err: Display> + PartialOrd + From<u8> + Copy,
-{
-    let value = settings.parsed_or(name, default);
-    if value < T::from(1) {
-        settings.fault(name, "must be 1 or more");
-    }
-    value
 }
 
 #[cfg(test)]

@@ -137,6 +137,10 @@ impl Recognisers {
         united(findings)
     }
 
+    fn finds_links_only(&self) -> bool {
+        self.kinds.is_empty() && self.custom.is_empty()
+    }
+
     /// Whether a stream can be searched piece by piece. Own patterns without a longest match, or
     /// bound to the text's ends, need the whole text.
     #[must_use]

@@ -122,6 +122,18 @@ impl StreamFilter {
         done.or_else(|why| self.fail(why, out))
     }
 
+    /// About how many bytes are held back now, for whoever accounts for memory.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match &self.mode {
+            Mode::Events(events) => events.held(),
+            Mode::Failed(_) | Mode::Open => 0,
+            Mode::Lines(lines) => lines.held(),
+            Mode::Text(text) => text.held(),
+            Mode::Whole(held) => held.len(),
+        }
+    }
+
     /// Where the rules let pass what they cannot filter, the rest passes as it is.
     fn fail(&mut self, why: Unfilterable, out: &mut Vec<u8>) -> Result<(), Unfilterable> {
         if self.rules.action(why) != OnUnfilterable::Pass {

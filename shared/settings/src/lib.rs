@@ -79,6 +79,18 @@ impl Settings {
         self.parsed(name).unwrap_or(default)
     }
 
+    /// A number of 1 or more.
+    pub fn positive<T>(&mut self, name: &str, default: T) -> T
+    where
+        T: FromStr<Err: fmt::Display> + PartialOrd + From<u8> + Copy,
+    {
+        let value = self.parsed_or(name, default);
+        if value < T::from(1) {
+            self.fault(name, "must be 1 or more");
+        }
+        value
+    }
+
     pub fn path(&mut self, name: &str) -> Option<PathBuf> {
         self.optional(name).map(PathBuf::from)
     }

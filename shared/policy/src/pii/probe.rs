@@ -36,7 +36,7 @@ impl<'t> Probe<'t> {
     }
 
     #[inline]
-    pub(super) fn is(&mut self, i: usize, class: fn(&u8) -> bool) -> bool {
+    pub(super) fn is(&mut self, i: usize, class: impl Fn(&u8) -> bool) -> bool {
         self.at(i).is_some_and(|byte| class(&byte))
     }
 
@@ -49,9 +49,10 @@ impl<'t> Probe<'t> {
     }
 
     /// The end of the run of `class` bytes from `i` on, at most `most` long.
-    pub(super) fn run(&mut self, mut i: usize, most: usize, class: fn(&u8) -> bool) -> usize {
+    #[inline]
+    pub(super) fn run(&mut self, mut i: usize, most: usize, class: impl Fn(&u8) -> bool) -> usize {
         let stop = i + most;
-        while i < stop && self.is(i, class) {
+        while i < stop && self.is(i, &class) {
             i += 1;
         }
         i

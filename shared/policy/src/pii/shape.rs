@@ -38,6 +38,15 @@ impl Shape {
         probe.ends_word(at).then_some(at)
     }
 
+    /// Whether the picture may go on with `next` after its lead: a quick no for most.
+    #[inline]
+    pub(super) fn goes_on(&self, lead: usize, next: Option<u8>) -> bool {
+        match (self.picture.get(lead), next) {
+            (Some(b'?'), _) | (None, _) | (_, None) => true,
+            (Some(mark), Some(byte)) => fits(*mark, byte),
+        }
+    }
+
     fn lead(&self, class: fn(&u8) -> bool) -> usize {
         self.picture.iter().take_while(|mark| class(mark)).count()
     }

@@ -64,6 +64,12 @@ pub(crate) fn scan(
     findings: &mut Vec<Finding>,
 ) -> Seen {
     let text = window.text.as_bytes();
+    if window.is_end && recognisers.finds_links_only() && !may_hold_link(text) {
+        return Seen {
+            keep_from: text.len(),
+            open: text.len(),
+        };
+    }
     let fold = fold(text, window.is_end, window.is_quoted_printable);
     let mut open = fold.open.unwrap_or(text.len());
     let mut hits = Vec::new();
@@ -175,6 +181,13 @@ fn wanted<'a>(recognisers: &'a Recognisers, window: &Window<'a>) -> Wanted<'a> {
         links: recognisers.links.as_deref(),
         name: window.name,
     }
+}
+
+/// Whether a text has the colon and slashes of a link, or an escape that could hide them.
+fn may_hold_link(text: &[u8]) -> bool {
+    let is_escape =
+        |byte: &u8| matches!(byte, b'%' | b'&' | b'\\' | b'=' | b'<') || !byte.is_ascii();
+    memchr::memmem::find(text, b"://").is_some() || text.iter().any(is_escape)
 }
 
 fn floor_char(text: &str, mut at: usize) -> usize {

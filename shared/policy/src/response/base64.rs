@@ -20,6 +20,12 @@ impl Layers {
 
 /// The redacted value, if `text` is base64 of a text with something in it.
 pub(super) fn redact(text: &str, redactor: &Redactor, layers: Layers) -> Option<String> {
+    if let Some((_, data)) = text
+        .split_once(";base64,")
+        .filter(|_| text.starts_with("data:"))
+    {
+        return redact(data, redactor, layers).map(|_| redactor.marker().to_owned());
+    }
     let decoded = decode(text)?;
     let inner = decoded.trim();
     let deeper = layers.0.checked_sub(1).map(Layers);

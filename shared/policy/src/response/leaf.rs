@@ -72,7 +72,8 @@ impl Redactor {
     /// A string that is a JSON text, as tool arguments are: its own escapes must not hide anything,
     /// and what is left must still parse. `None` if it is something else.
     fn inner_json(&self, text: &str) -> Option<Option<String>> {
-        let (first, last) = (text.bytes().next()?, text.bytes().last()?);
+        let trimmed = text.trim_ascii();
+        let (first, last) = (trimmed.bytes().next()?, trimmed.bytes().last()?);
         if !matches!((first, last), (b'{', b'}') | (b'[', b']')) {
             return None;
         }

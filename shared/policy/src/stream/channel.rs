@@ -66,13 +66,17 @@ impl Channels {
             template: None,
         });
         let released = channel.push(rules, text, bound)?;
-        channel.template = channel.is_holding().then(|| Template::of(place));
-        let held: usize = self.open.values().map(|channel| channel.json.len()).sum();
+        channel.template = (channel.held() > 0).then(|| Template::of(place));
+        let held = self.held();
         if held > bound {
             Err(Unfilterable::TooLarge)
         } else {
             Ok(released)
         }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.open.values().map(Channel::held).sum()
     }
 
     /// The keys of the channels that `prefix` ends, in order.
@@ -166,8 +170,8 @@ impl Channel {
         Ok(self.stages.push(rules, "", true, bound)? + &text)
     }
 
-    fn is_holding(&self) -> bool {
-        !self.json.is_empty() || self.stages.is_holding()
+    fn held(&self) -> usize {
+        self.json.len() + self.stages.held()
     }
 }
 

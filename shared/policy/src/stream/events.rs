@@ -75,6 +75,15 @@ impl Events {
         self.end(rules, "", out)
     }
 
+    pub(super) fn held(&self) -> usize {
+        let unknown = if let Shape::Unknown(_, size) = self.shape {
+            size
+        } else {
+            0
+        };
+        unknown + self.channels.held() + self.splitter.held().len()
+    }
+
     pub(super) fn release(self, out: &mut Vec<u8>) {
         self.channels.release(out);
         if let Shape::Unknown(events, _) = &self.shape {

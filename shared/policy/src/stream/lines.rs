@@ -57,6 +57,10 @@ impl Lines {
         Ok(())
     }
 
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     pub(super) fn release(self, out: &mut Vec<u8>) {
         out.extend(self.held);
     }

@@ -43,9 +43,8 @@ impl Stages {
         Ok(text)
     }
 
-    /// Whether anything is held back.
-    pub(super) fn is_holding(&self) -> bool {
-        self.stages.iter().any(|stage| stage.held() > 0)
+    pub(super) fn held(&self) -> usize {
+        self.stages.iter().map(Stage::held).sum()
     }
 
     /// What is held back, as it came.

@@ -155,6 +155,7 @@ fn text_comes_out_as_soon_as_it_is_sure() {
     let mut stream = StreamFilter::new(email(), Some("text/plain"), 1 << 16);
     let mut out = Vec::new();
     stream.push("Grüße an al".as_bytes(), &mut out).unwrap();
+    assert_eq!(stream.held(), 2);
     assert_eq!(out, "Grüße an ".as_bytes());
     stream.push(b"ice@example.com und \xc3", &mut out).unwrap();
     assert_eq!(

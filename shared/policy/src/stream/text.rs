@@ -80,6 +80,14 @@ impl Text {
         }
     }
 
+    pub(super) fn held(&self) -> usize {
+        let start = match &self.start {
+            Start::Plain => 0,
+            Start::Structured(held) | Start::Waiting(held) => held.len(),
+        };
+        start + self.partial.len() + self.stages.held()
+    }
+
     pub(super) fn release(self, out: &mut Vec<u8>) {
         out.extend(self.stages.release().bytes());
         out.extend(self.partial);

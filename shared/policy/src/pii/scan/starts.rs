@@ -21,8 +21,11 @@ impl Scan<'_, '_> {
     }
 
     fn digits(&mut self, start: usize, lead: usize) {
+        let next = self.probe.at(start + lead);
         for shape in INDEX.digits(lead) {
-            self.shape(start, shape);
+            if shape.goes_on(lead, next) {
+                self.shape(start, shape);
+            }
         }
         if lead <= 3 {
             self.attempt(Kind::IpAddress, start, words::ipv4);

@@ -23,6 +23,11 @@ fn text_inside_base64_is_redacted_and_encoded_again() {
             "SGVsbG8gdGhlcmUsIHBs\\nZWFzZSBjb250YWN0IGpvaG5AZXhhbXBsZS5jb20gYWJvdXQgdGhlIHRoaW5nLg==",
             "[REDACTED]",
         ),
+        // In a data URL.
+        (
+            "data:text/plain;base64,SGVsbG8sIHdyaXRlIHRvIGpvaG5AZXhhbXBsZS5jb20u",
+            "[REDACTED]",
+        ),
         // Short.
         ("YWxpY2VAZXhhbXBsZS5jb20", "W1JFREFDVEVEXQ"),
     ] {

@@ -137,6 +137,10 @@ fn resolve(reference: &str, target: &CanonicalUrl) -> Option<CanonicalUrl> {
     if let Ok(absolute) = CanonicalUrl::parse(reference) {
         return Some(absolute);
     }
+    // Another host, as browsers read it; the canonical form would fold it into a path.
+    if reference.starts_with("//") {
+        return None;
+    }
     let path = match reference.as_bytes().first()? {
         b'/' => reference.to_owned(),
         b'?' => format!("{}{reference}", target.path()),

@@ -22,6 +22,8 @@ pub struct AnswerBody(Kind);
 
 enum Kind {
     Full(Option<Bytes>),
+    /// A provider's, that had to be taken in whole.
+    Provider(Option<Bytes>),
     Relay(Box<Relay>),
 }
 
@@ -87,7 +89,7 @@ impl Dress {
     }
 
     pub fn finish(self, plane: &Plane, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
-        if matches!(response.body().0, Kind::Relay(_)) {
+        if !matches!(response.body().0, Kind::Full(_)) {
             return response;
         }
         let headers = response.headers_mut();
@@ -107,6 +109,10 @@ impl Dress {
 // === impl AnswerBody ===
 
 impl AnswerBody {
+    pub const fn provider(bytes: Bytes) -> Self {
+        Self(Kind::Provider(Some(bytes)))
+    }
+
     pub fn relay(relay: Relay) -> Self {
         Self(Kind::Relay(Box::new(relay)))
     }
@@ -121,21 +127,25 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
         match &mut self.0 {
-            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Full(bytes) | Kind::Provider(bytes) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
             Kind::Relay(relay) => Pin::new(relay).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Full(bytes) | Kind::Provider(bytes) => bytes.is_none(),
             Kind::Relay(relay) => relay.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Full(bytes) | Kind::Provider(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
             Kind::Relay(relay) => relay.size_hint(),
         }
     }

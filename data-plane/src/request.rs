@@ -15,9 +15,12 @@ use crate::routes::{self, Endpoint, Found, Right};
 pub mod authenticate;
 mod body;
 mod call;
+mod claim;
+mod collect;
 mod decide;
 mod envelope;
 mod forward;
+mod location;
 mod meter;
 mod parse;
 mod refusal;
@@ -28,7 +31,7 @@ mod wrap;
 
 pub use authenticate::{Caller, Identity, Now};
 pub use call::{Call, Outcome};
-pub use decide::Claim;
+pub use claim::Claim;
 pub use refusal::{Kind, Refusal};
 pub use relay::{Relay, RelayError};
 
@@ -77,7 +80,7 @@ async fn steps(
     call.route(found.route.endpoint);
     let mut permit = plane.admission.permit(caller.workspace_id)?;
     // 2. What is asked: one canonical request.
-    let asked = match found.route.endpoint {
+    let mut asked = match found.route.endpoint {
         Endpoint::Execute => {
             let text = body::read(head, body, found.route.max_body, &mut permit).await?;
             parse::envelope(plane, &mut caller, head, &text).await?
@@ -89,6 +92,9 @@ async fn steps(
     };
     call.asked(&asked);
     // 3. May it be done?
+    if decide::reads_bodies(&caller, &asked, call.began()) {
+        body::hold(&mut asked, &mut permit).await?;
+    }
     let judged = decide::decide(&caller, asked, call)?;
     // 4. The credential, put in as the last change.
     let sealed = unseal::unseal(plane, caller, head, judged, call)?;

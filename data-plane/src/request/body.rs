@@ -10,10 +10,13 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::Refusal;
+use super::parse::{Asked, AskedBody};
 use crate::admission::Permit;
 
 /// From the first to the last byte.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// What rules may be made to read.
+const MAX_HELD: usize = 10 * 1024 * 1024;
 
 /// # Errors
 /// 400, 408, 413 or 415; 503 when there is no memory for it.
@@ -33,7 +36,7 @@ pub async fn read(
     match timeout(DEADLINE, read).await {
         Ok(Ok(bytes)) if bytes.is_empty() => Err(Refusal::bad_request(EMPTY)),
         Ok(read) => read,
-        Err(_) => Err(Refusal::timeout("The request took too long")),
+        Err(_) => Err(late()),
     }
 }
 
@@ -65,6 +68,32 @@ async fn collect(
         whole.extend_from_slice(&piece);
     }
     Ok(whole.freeze())
+}
+
+/// Takes a body in that would be passed through, for rules that read it.
+///
+/// # Errors
+/// As [`read`].
+pub async fn hold(asked: &mut Asked, permit: &mut Permit) -> Result<(), Refusal> {
+    let (body, declared) = match std::mem::replace(&mut asked.body, AskedBody::None) {
+        AskedBody::Stream(body, declared) => (body, declared),
+        other => {
+            asked.body = other;
+            return Ok(());
+        }
+    };
+    let declared = usize::try_from(declared.unwrap_or(0)).unwrap_or(usize::MAX);
+    if declared > MAX_HELD {
+        return Err(too_large());
+    }
+    let read = timeout(DEADLINE, collect(body, declared, MAX_HELD, permit)).await;
+    let bytes = read.unwrap_or_else(|_| Err(late()))?;
+    asked.body = AskedBody::Bytes(bytes, None);
+    Ok(())
+}
+
+fn late() -> Refusal {
+    Refusal::timeout("The request took too long")
 }
 
 /// RFC 9110 §8.3: parameters are allowed, and no type at all counts as JSON only without a body.

@@ -1,56 +1,42 @@
 //! May it be done? A pure function of what is published and what is asked; the answer also says
 //! what must go on holding while the provider's answer is under way.
 
-use ah5_contracts::connection::ConnectionStatus;
-use ah5_contracts::id::{AgentId, ConnectionId, WorkspaceId};
-use ah5_contracts::policy::Method;
-use ah5_policy::{CanonicalUrl, Combined, CompiledPolicy, Decision, Facts, Limits, decide_all};
+use std::sync::Arc;
+
+use ah5_contracts::id::{AgentId, ConnectionId};
+use ah5_policy::response::{ResponseFilter, RuleFilter};
+use ah5_policy::{Combined, CompiledPolicy, Decision, Limits, Redaction, decide_all};
+use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::parse::Asked;
+use super::claim::Claim;
+use super::parse::{Asked, AskedBody};
 use super::{Call, Caller, Refusal};
-use crate::snapshot::{Policy, Published, Workspace};
+use crate::snapshot::{Policy, Workspace};
 
-/// An allowed request.
+/// An allowed request, as it is to be sent.
 pub struct Judged {
     pub asked: Asked,
     pub claim: Claim,
     pub limits: Limits,
+    /// What rules replaced in the body.
+    pub redactions: Vec<Redaction>,
+    /// What the answer must lose.
+    pub filter: Option<Arc<ResponseFilter>>,
 }
 
-/// Everything that made a call allowed. Judged again when something changes.
-#[derive(Clone)]
-pub struct Claim {
-    pub workspace: WorkspaceId,
-    /// Of the workspace as it was judged.
-    version: i64,
-    agent: AgentId,
-    epoch: i64,
-    connection: ConnectionId,
-    method: Method,
-    url: CanonicalUrl,
-    now: i64,
+/// Whether a policy that counts has rules that read the request's body.
+pub fn reads_bodies(caller: &Caller, asked: &Asked, now: Instant) -> bool {
+    let policies = policies(&caller.workspace, asked.agent, asked.connection);
+    let mut compiled = policies.iter().filter_map(|policy| policy.in_force(now));
+    compiled.any(CompiledPolicy::reads_bodies)
 }
 
 /// # Errors
 /// 403 with the reason and a hint: the default.
-pub fn decide(caller: &Caller, asked: Asked, call: &mut Call) -> Result<Judged, Refusal> {
-    let workspace = &*caller.workspace;
-    let epoch = workspace
-        .agents
-        .get(&asked.agent)
-        .map_or(0, |agent| agent.epoch);
-    let claim = Claim {
-        workspace: caller.workspace_id,
-        version: workspace.version(),
-        agent: asked.agent,
-        epoch,
-        connection: asked.connection,
-        method: asked.method,
-        url: asked.url.clone(),
-        now: call.unix_seconds(),
-    };
-    let policies = policies(workspace, asked.agent, asked.connection);
+pub fn decide(caller: &Caller, mut asked: Asked, call: &mut Call) -> Result<Judged, Refusal> {
+    let claim = Claim::of(caller, &asked, call.unix_seconds());
+    let policies = policies(&caller.workspace, asked.agent, asked.connection);
     let Some(compiled) = in_force(policies, call.began()) else {
         call.judged(None, None);
         return Err(Refusal::forbidden(
@@ -58,59 +44,28 @@ pub fn decide(caller: &Caller, asked: Asked, call: &mut Call) -> Result<Judged, 
             Some("An owner must correct the policy.".to_owned()),
         ));
     };
-    let combined = decide_all(compiled.iter().copied(), &claim.facts());
+    let mut combined = decide_all(compiled, &claim.facts());
     let decided = combined.policy.and_then(|at| policies.get(at));
     call.judged(decided.map(|p| (p.id, p.version)), rule(&combined));
-    let limits = combined.limits;
+    let (limits, body) = (combined.limits, combined.body.take());
+    let redactions = std::mem::take(&mut combined.redactions);
+    let filter = filter(std::mem::take(&mut combined.response));
     allowed(combined)?;
-    let base = workspace
-        .connections
-        .get(&asked.connection)
-        .map(|c| &c.base);
-    if !base.is_some_and(|base| asked.url.is_below(base)) {
-        return Err(Refusal::forbidden(
-            "Request denied: the URL is not below this connection's base URL",
-            base.map(|base| format!("This connection's base URL is {base}.")),
-        ));
+    check_limits(limits)?;
+    check_base(caller, &asked)?;
+    if let (Some(body), AskedBody::Bytes(bytes, _)) = (body, &mut asked.body) {
+        *bytes = Bytes::from(body);
     }
     Ok(Judged {
         asked,
         claim,
         limits,
+        redactions,
+        filter,
     })
 }
 
-// === impl Claim ===
-
-impl Claim {
-    /// Whether it would be allowed as of now.
-    #[must_use]
-    pub fn holds(&self, published: &Published) -> bool {
-        let Some(workspace) = published.workspace(self.workspace) else {
-            return false;
-        };
-        workspace.version() == self.version || self.holds_in(&workspace)
-    }
-
-    fn holds_in(&self, workspace: &Workspace) -> bool {
-        let connection = workspace.connections.get(&self.connection);
-        let healthy = connection
-            .is_some_and(|c| c.status == ConnectionStatus::Healthy && self.url.is_below(&c.base));
-        let policies = policies(workspace, self.agent, self.connection);
-        healthy
-            && super::authenticate::is_in_force(workspace, self.agent, self.epoch)
-            && in_force(policies, Instant::now()).is_some_and(|compiled| {
-                let combined = decide_all(compiled.iter().copied(), &self.facts());
-                combined.decision.is_allowed()
-            })
-    }
-
-    fn facts(&self) -> Facts<'_> {
-        Facts::new(self.method, &self.url, self.now)
-    }
-}
-
-fn policies(workspace: &Workspace, agent: AgentId, connection: ConnectionId) -> &[Policy] {
+pub fn policies(workspace: &Workspace, agent: AgentId, connection: ConnectionId) -> &[Policy] {
     workspace
         .policies
         .get(&(agent, connection))
@@ -118,8 +73,12 @@ fn policies(workspace: &Workspace, agent: AgentId, connection: ConnectionId) -> 
 }
 
 /// `None` if any of them can't be enforced: it might have been the one that denies.
-fn in_force(policies: &[Policy], now: Instant) -> Option<Vec<&CompiledPolicy>> {
+pub fn in_force(policies: &[Policy], now: Instant) -> Option<Vec<&CompiledPolicy>> {
     policies.iter().map(|policy| policy.in_force(now)).collect()
+}
+
+fn filter(rules: Vec<Arc<RuleFilter>>) -> Option<Arc<ResponseFilter>> {
+    (!rules.is_empty()).then(|| Arc::new(ResponseFilter::new(rules)))
 }
 
 fn rule(combined: &Combined) -> Option<String> {
@@ -135,9 +94,33 @@ fn allowed(combined: Combined) -> Result<(), Refusal> {
         Decision::NeedsApproval { reason, .. } => Err(Refusal::forbidden(
             reason,
             Some("approvals are not available yet".to_owned()),
-        )),
+        )
+        .record_as("the request needs an approval")),
         Decision::Deny { reason, hint, .. } => {
             Err(Refusal::forbidden(reason, hint).record_as("no policy allows the request"))
         }
     }
+}
+
+/// What is not counted yet is not allowed either.
+fn check_limits(limits: Limits) -> Result<(), Refusal> {
+    match limits.max_requests_per_hour {
+        None => Ok(()),
+        Some(_) => Err(Refusal::forbidden(
+            "The policy limits requests per hour, and this build does not count them yet",
+            Some("An owner can take the limit out of the policy.".to_owned()),
+        )),
+    }
+}
+
+fn check_base(caller: &Caller, asked: &Asked) -> Result<(), Refusal> {
+    let connection = caller.workspace.connections.get(&asked.connection);
+    let base = connection.map(|connection| &connection.base);
+    if base.is_some_and(|base| asked.url.is_below(base)) {
+        return Ok(());
+    }
+    Err(Refusal::forbidden(
+        "Request denied: the URL is not below this connection's base URL",
+        base.map(|base| format!("This connection's base URL is {base}.")),
+    ))
 }

@@ -24,6 +24,7 @@ pub struct Envelope<'a> {
     pub download: bool,
     pub stream: bool,
     pub full_fields: bool,
+    pub bypass_pii: bool,
 }
 
 /// Which connection is meant.
@@ -42,6 +43,8 @@ struct Members<'a> {
     approval_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     body: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    bypass_pii_redaction: Option<&'a RawValue>,
     #[serde(borrow, default)]
     connection_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -107,6 +110,7 @@ impl<'a> Envelope<'a> {
             download: flag("download", members.download)?,
             stream: flag("stream", members.stream)?,
             full_fields: flag("requestFullFields", members.request_full_fields)?,
+            bypass_pii: flag("bypassPiiRedaction", members.bypass_pii_redaction)?,
         };
         if model == Model::B && (envelope.method.is_none() || envelope.url.is_none()) {
             return Err(Refusal::bad_request("Model B requires method and url"));

@@ -8,7 +8,7 @@ use ah5_policy::CanonicalUrl;
 use ah5_providers::catalogue;
 use ah5_providers::headers::Source;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use hyper::body::{Body as _, Incoming};
 use serde_json::value::RawValue;
@@ -20,6 +20,7 @@ use crate::snapshot::Connection;
 
 pub struct Asked {
     pub agent: AgentId,
+    pub wishes: Wishes,
     pub connection: ConnectionId,
     pub method: Method,
     /// HEAD is judged as the GET that it is without a body.
@@ -31,9 +32,18 @@ pub struct Asked {
     pub form: Form,
 }
 
+/// What the agent asks for beyond the call itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    /// To send personal data that a rule would replace.
+    pub bypass_pii: bool,
+    /// To get fields that response rules take out.
+    pub full_fields: bool,
+}
+
 pub enum AskedBody {
-    /// Bytes, and their type if the caller named none.
-    Bytes(Bytes, &'static str),
+    /// Bytes, and their type where the caller's headers name none.
+    Bytes(Bytes, Option<&'static str>),
     None,
     /// Passed through as it comes; its length, if it was declared.
     Stream(Incoming, Option<u64>),
@@ -48,6 +58,20 @@ pub enum Form {
     Proxy,
     /// The provider's answer itself if it is a success, an envelope otherwise.
     Raw,
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// The type that the body will be sent as.
+    pub fn content_type(&self) -> Option<&str> {
+        let named = self.headers.get(CONTENT_TYPE);
+        let named = named.and_then(|value| value.to_str().ok());
+        match &self.body {
+            AskedBody::Bytes(_, default) => named.or(*default),
+            AskedBody::None | AskedBody::Stream(..) => named,
+        }
+    }
 }
 
 // === impl Form ===
@@ -85,12 +109,6 @@ pub async fn envelope(
         return Err(Refusal::not_found("Approval request not found")
             .hint("Approvals are not available yet."));
     }
-    if envelope.full_fields {
-        return Err(Refusal::forbidden(
-            "Full field access is not available for this policy tier",
-            None,
-        ));
-    }
     // Both are there: the envelope was checked.
     let method = envelope.method.unwrap_or(Method::Get);
     let mut url = canonical(envelope.url.as_deref().unwrap_or_default())?;
@@ -98,6 +116,10 @@ pub async fn envelope(
     url.merge(query).map_err(invalid)?;
     Ok(Asked {
         agent: acting_as(caller, head, envelope.agent)?,
+        wishes: Wishes {
+            bypass_pii: envelope.bypass_pii,
+            full_fields: envelope.full_fields,
+        },
         connection,
         method,
         wire_method: wire(method),
@@ -178,6 +200,7 @@ fn proxied(
     let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
     Ok(Asked {
         agent: acting_as(caller, head, None)?,
+        wishes: Wishes::default(),
         connection,
         method,
         wire_method: head.method.clone(),
@@ -321,5 +344,5 @@ const AGENT: HeaderName = HeaderName::from_static("x-ah5-agent-id");
 const APPROVAL: HeaderName = HeaderName::from_static("x-ah5-approval-id");
 const CONNECTION: HeaderName = HeaderName::from_static("x-ah5-connection");
 const TARGET: HeaderName = HeaderName::from_static("x-ah5-target");
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain";
+const JSON: Option<&str> = Some("application/json");
+const TEXT: Option<&str> = Some("text/plain");

@@ -10,7 +10,9 @@ use ah5_contracts::audit::Verdict;
 use ah5_contracts::id::{AuditId, ConnectionId};
 use ah5_net::ResponseBody;
 use ah5_net::client::BodyError;
-use ah5_policy::CanonicalUrl;
+use ah5_policy::response::Unfilterable;
+use ah5_policy::stream::StreamFilter;
+use ah5_policy::{CanonicalUrl, Redaction};
 use ah5_providers::scrub::Scrubber;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -26,6 +28,8 @@ pub struct Relay {
     about: About,
     source: ResponseBody,
     scrubber: Scrubber,
+    /// The policy's filters, after the credential is out.
+    filter: Option<Filter>,
     /// What the policy lets through yet.
     left: u64,
     out: u64,
@@ -35,9 +39,17 @@ pub struct Relay {
     watch: Option<Registration>,
 }
 
+/// A filter and the memory that is reserved for what it holds back.
+struct Filter {
+    stream: StreamFilter,
+    reserved: usize,
+    finished: bool,
+}
+
 /// What stays known when the call is recorded.
 struct About {
     audit_id: AuditId,
+    redactions: Vec<Redaction>,
     connection: ConnectionId,
     max: u64,
     url: CanonicalUrl,
@@ -59,10 +71,14 @@ pub enum RelayError {
     Cut,
     #[error("the answer holds the credential")]
     Echoed,
+    #[error("there is no memory for what the filter holds back")]
+    Overload,
     #[error(transparent)]
     Provider(#[from] BodyError),
     #[error("the answer is larger than the policy allows")]
     TooLarge,
+    #[error(transparent)]
+    Unfilterable(#[from] Unfilterable),
 }
 
 // === impl Relay ===
@@ -72,12 +88,14 @@ impl Relay {
         Self {
             about: About {
                 audit_id: ending.call.audit_id,
+                redactions: ending.exchange.redactions.clone(),
                 connection: ending.exchange.key.connection,
                 max: ending.exchange.max_response,
                 url: ending.exchange.url.clone(),
             },
             source,
             scrubber,
+            filter: None,
             left: ending.exchange.max_response,
             out: 0,
             ending: Some(ending),
@@ -85,8 +103,22 @@ impl Relay {
         }
     }
 
+    /// Filters from here on.
+    pub fn filter_by(&mut self, stream: StreamFilter) {
+        self.filter = Some(Filter {
+            stream,
+            reserved: 0,
+            finished: false,
+        });
+    }
+
     pub const fn audit_id(&self) -> AuditId {
         self.about.audit_id
+    }
+
+    /// What rules replaced in the request.
+    pub fn redactions(&self) -> &[Redaction] {
+        &self.about.redactions
     }
 
     pub const fn connection(&self) -> ConnectionId {
@@ -151,8 +183,30 @@ impl Relay {
             .scrubber
             .push(piece, end)
             .map_err(|_| RelayError::Echoed)?;
+        let piece = self.filter_piece(piece, end)?;
         self.out += piece.len() as u64;
         Ok(piece)
+    }
+
+    fn filter_piece(&mut self, piece: Bytes, end: bool) -> Result<Bytes, RelayError> {
+        let Some(filter) = &mut self.filter else {
+            return Ok(piece);
+        };
+        if filter.finished {
+            return Ok(Bytes::new());
+        }
+        let mut out = Vec::with_capacity(piece.len());
+        filter.stream.push(&piece, &mut out)?;
+        if end {
+            filter.stream.finish(&mut out)?;
+            filter.finished = true;
+        }
+        let more = filter.stream.held().saturating_sub(filter.reserved);
+        filter.reserved += more;
+        if more > 0 && self.reserve(more).is_err() {
+            return Err(RelayError::Overload);
+        }
+        Ok(Bytes::from(out))
     }
 
     /// From now on the agent waits: what is allowed may change meanwhile. Registered first and
@@ -222,13 +276,14 @@ impl Body for Relay {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.is_end_stream() && !self.scrubber.holds_back()
+        let filtered = self.filter.as_ref().is_none_or(|filter| filter.finished);
+        self.source.is_end_stream() && !self.scrubber.holds_back() && filtered
     }
 
     /// The scrubber replaces by the same number of bytes, so the provider's word on the length
     /// holds.
     fn size_hint(&self) -> SizeHint {
-        if self.scrubber.holds_back() {
+        if self.scrubber.holds_back() || self.filter.is_some() {
             return SizeHint::default();
         }
         self.source.size_hint()
@@ -252,9 +307,11 @@ impl RelayError {
         match self {
             Self::Cut => "cut",
             Self::Echoed => "credential_echoed",
+            Self::Overload => "overload",
             Self::Provider(BodyError::Idle) => "idle",
             Self::Provider(BodyError::Reset) => "reset",
             Self::TooLarge => "too_large",
+            Self::Unfilterable(_) => "unfilterable",
         }
     }
 }

@@ -1,24 +1,29 @@
 //! From the provider's answer to ours: headers by list, redirects judged, the body as it is or in
-//! an envelope of JSON.
+//! an envelope of JSON, and without what response rules take out.
 
 use std::sync::Arc;
 
 use ah5_policy::CanonicalUrl;
+use ah5_policy::response::ResponseFilter;
+use ah5_policy::stream::StreamFilter;
 use ah5_providers::headers::{Redirect, forward_response, redirect};
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
+use super::collect::{collect, filtered};
 use super::forward::Provider;
 use super::parse::Form;
 use super::relay::{Ending, Relay};
-use super::unseal::Exchange;
-use super::{Call, Refusal, wrap};
+use super::{Call, Refusal, location, wrap};
 use crate::admission::Permit;
 use crate::answer::{self, AnswerBody};
 use crate::plane::Plane;
 
 /// # Errors
-/// 403 for a redirect to elsewhere, 502 for an answer that can't be looked into.
+/// 403 for a redirect to elsewhere or an answer that rules can't filter, 502 for an answer that
+/// can't be looked into.
 pub async fn reply(
     plane: &Arc<Plane>,
     call: &mut Call,
@@ -36,36 +41,78 @@ pub async fn reply(
     let mut headers = forward_response(&head.headers, &exchange.url);
     let echoed = |_| Refusal::bad_gateway("The provider's answer holds the credential");
     scrubber.scrub_headers(&mut headers).map_err(echoed)?;
-    if exchange.form == Form::Proxy {
-        point_at_us(&mut headers, &exchange);
+    let form = exchange.form;
+    if form == Form::Proxy {
+        location::point_at_us(&mut headers, &exchange);
     }
     check_size(&headers)?;
-    let audit_id = call.audit_id;
-    let form = exchange.form;
-    let relay = Relay::new(
-        body,
-        scrubber,
-        Ending {
-            plane: Arc::clone(plane),
-            call: call.take(),
-            exchange,
-            status: head.status.as_u16(),
-            permit,
-        },
-    );
+    let filter = exchange.filter.clone();
+    if filter.is_some() {
+        prepare_to_filter(head.status, &mut headers)?;
+    }
+    let ending = Ending {
+        plane: Arc::clone(plane),
+        call: call.take(),
+        exchange,
+        status: head.status.as_u16(),
+        permit,
+    };
+    let relay = Relay::new(body, scrubber, ending);
     match form {
         Form::Raw if head.status.is_success() => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
         }
-        Form::Envelope | Form::Raw => return wrap::wrap(relay, head.status, &headers).await,
+        Form::Envelope | Form::Raw => {
+            return wrap::wrap(relay, head.status, &headers, filter.as_deref()).await;
+        }
         Form::Proxy => {}
     }
-    let mut response = Response::new(AnswerBody::relay(relay));
-    *response.status_mut() = head.status;
+    as_it_is(relay, head.status, headers, filter).await
+}
+
+/// The provider's answer itself, but for what rules take out of it.
+async fn as_it_is(
+    mut relay: Relay,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    filter: Option<Arc<ResponseFilter>>,
+) -> Result<Response<AnswerBody>, Refusal> {
+    answer::from_provider(&mut headers, relay.audit_id());
+    let body = match filter {
+        None => AnswerBody::relay(relay),
+        Some(filter) => {
+            let kind = content_type(&headers);
+            let kind = (!kind.is_empty()).then_some(kind);
+            let stream = StreamFilter::new(Arc::clone(&filter), kind, MAX_HELD);
+            if stream.takes_whole() {
+                // Nothing has gone out yet if it fails, so the agent is told why.
+                let bytes = collect(&mut relay).await?;
+                AnswerBody::provider(filtered(&filter, kind, bytes)?)
+            } else {
+                relay.filter_by(stream);
+                AnswerBody::relay(relay)
+            }
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
-    answer::from_provider(response.headers_mut(), audit_id);
     Ok(response)
+}
+
+/// What is said of the body as it was does not hold for what will be left of it.
+fn prepare_to_filter(status: StatusCode, headers: &mut HeaderMap) -> Result<(), Refusal> {
+    if status == StatusCode::PARTIAL_CONTENT {
+        return Err(Refusal::forbidden(
+            "A part of an answer cannot be filtered as the policy asks",
+            None,
+        ));
+    }
+    for name in [ACCEPT_RANGES, CONTENT_LENGTH, ETAG] {
+        headers.remove(name);
+    }
+    Ok(())
 }
 
 /// A redirect to elsewhere would have the agent take its request to a place that nobody judged.
@@ -111,50 +158,6 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A redirect within the connection leads back through us; one out of it leads nowhere.
-fn point_at_us(headers: &mut HeaderMap, exchange: &Exchange) {
-    let Some(location) = headers.remove(LOCATION) else {
-        return;
-    };
-    let target = location
-        .to_str()
-        .ok()
-        .and_then(|text| resolve(text, &exchange.url));
-    let Some(target) = target.filter(|target| target.is_below(&exchange.base)) else {
-        return;
-    };
-    let base = exchange.base.path().trim_end_matches('/').len();
-    let rest = &target.path_and_query()[base..];
-    let ours = format!("/v1/proxy/{}{rest}", exchange.key.connection);
-    if let Ok(ours) = HeaderValue::from_str(&ours) {
-        headers.insert(LOCATION, ours);
-    }
-}
-
-/// RFC 3986 §5.2, as far as redirects need it: absolute, from the root, or beside the target.
-fn resolve(reference: &str, target: &CanonicalUrl) -> Option<CanonicalUrl> {
-    let reference = reference.split('#').next().unwrap_or_default();
-    if let Ok(absolute) = CanonicalUrl::parse(reference) {
-        return Some(absolute);
-    }
-    // Another host, as browsers read it; the canonical form would fold it into a path.
-    if reference.starts_with("//") {
-        return None;
-    }
-    let path = match reference.as_bytes().first()? {
-        b'/' => reference.to_owned(),
-        b'?' => format!("{}{reference}", target.path()),
-        _ => {
-            let folder = target
-                .path()
-                .rfind('/')
-                .map_or("/", |at| &target.path()[..=at]);
-            format!("{folder}{reference}")
-        }
-    };
-    CanonicalUrl::parse(&format!("{}{path}", target.origin())).ok()
-}
-
 pub(super) fn content_type(headers: &HeaderMap) -> &str {
     headers
         .get(CONTENT_TYPE)
@@ -164,6 +167,8 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
 
 /// Half of what front doors are set up for.
 const MAX_HEAD: usize = 16 * 1024;
+/// What a filter may hold back of a stream.
+const MAX_HELD: usize = 1024 * 1024;
 /// nginx passes such an answer on as it comes.
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -174,29 +179,10 @@ mod tests {
     #[test]
     fn a_head_that_no_front_door_holds_is_not_passed_on() {
         let mut headers = HeaderMap::new();
-        headers.append(
-            "link",
-            HeaderValue::from_str(&"x".repeat(MAX_HEAD - 8)).unwrap(),
-        );
+        let most = "x".repeat(MAX_HEAD - 8);
+        headers.append("link", HeaderValue::from_str(&most).unwrap());
         assert!(check_size(&headers).is_ok());
         headers.append("link", HeaderValue::from_static("y"));
         assert!(check_size(&headers).is_err());
-    }
-
-    #[test]
-    fn redirects_are_resolved_like_a_browser_does() {
-        let target = CanonicalUrl::parse("https://a.example/v2/users/1?x=1").unwrap();
-        for (reference, expected) in [
-            ("https://a.example/v2/b#f", "https://a.example/v2/b"),
-            ("/v2/c?y=2", "https://a.example/v2/c?y=2"),
-            ("2", "https://a.example/v2/users/2"),
-            ("../groups", "https://a.example/v2/groups"),
-            ("?page=2", "https://a.example/v2/users/1?page=2"),
-        ] {
-            assert_eq!(resolve(reference, &target).unwrap().to_string(), expected);
-        }
-        for bad in ["", "//b.example/", "/a/%2e%2e/%2e%2e", "/a\\b"] {
-            assert_eq!(resolve(bad, &target), None, "{bad}");
-        }
     }
 }

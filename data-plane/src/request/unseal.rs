@@ -6,16 +6,18 @@ use std::sync::Arc;
 use ah5_contracts::id::ConnectionId;
 use ah5_contracts::policy::Method;
 use ah5_net::{Body, PoolKey};
-use ah5_policy::CanonicalUrl;
+use ah5_policy::response::ResponseFilter;
+use ah5_policy::{CanonicalUrl, Redaction};
 use ah5_providers::headers::{Forwarded, HeaderRefusal, forward_request};
 use ah5_providers::inject::{InjectError, inject};
 use ah5_providers::scrub::Scrubber;
 use ah5_security::vault::SealContext;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{Request, Uri};
 
-use super::decide::{Claim, Judged};
+use super::claim::Claim;
+use super::decide::Judged;
 use super::meter::{Meter, Metered, Sent, too_large};
 use super::parse::{AskedBody, Form};
 use super::{Call, Caller, Refusal};
@@ -40,6 +42,8 @@ pub struct Exchange {
     pub method: Method,
     pub max_response: u64,
     pub sent: Sent,
+    pub redactions: Vec<Redaction>,
+    pub filter: Option<Arc<ResponseFilter>>,
 }
 
 /// # Errors
@@ -56,6 +60,8 @@ pub fn unseal(
         asked,
         claim,
         limits,
+        redactions,
+        filter,
     } = judged;
     let connection = caller.workspace.connections.get(&asked.connection);
     let connection = connection.ok_or_else(|| Refusal::not_found("Connection not found"))?;
@@ -76,6 +82,11 @@ pub fn unseal(
     plane.cdn_loop.forward(&head.headers, &mut headers);
     // What comes back coded could hold the credential where nobody sees it.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if filter.is_some() {
+        // A part of an answer can't be filtered.
+        headers.remove(RANGE);
+        headers.remove(IF_RANGE);
+    }
     let max = limits.max_payload_bytes.unwrap_or(DEFAULT_LIMIT);
     let (body, kind, sent) = outgoing(asked.body, max)?;
     if let Some(kind) = kind
@@ -102,6 +113,8 @@ pub fn unseal(
         method: asked.method,
         max_response: limits.max_response_bytes.unwrap_or(DEFAULT_LIMIT),
         sent,
+        redactions,
+        filter,
     };
     Ok(Unsealed {
         request: Request::from_parts(parts, body),
@@ -148,7 +161,7 @@ fn outgoing(body: AskedBody, max: u64) -> Result<(Body, Option<&'static str>, Se
         AskedBody::Bytes(bytes, kind) => {
             check_size(bytes.len() as u64, max)?;
             let sent = Sent::Known(bytes.len() as u64);
-            Ok((Body::from(bytes), Some(kind), sent))
+            Ok((Body::from(bytes), kind, sent))
         }
         AskedBody::Stream(body, Some(declared)) => {
             check_size(declared, max)?;

@@ -1,17 +1,18 @@
 //! The envelope of `vault/execute`: the provider's answer as one JSON object, whatever it was.
 
 use ah5_contracts::id::AuditId;
-use bytes::{Bytes, BytesMut};
+use ah5_policy::Redaction;
+use ah5_policy::response::ResponseFilter;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Refusal;
-use super::relay::{Relay, RelayError};
+use super::collect::{collect, filtered};
+use super::relay::Relay;
 use super::reply::content_type;
 use crate::answer::{self, AnswerBody};
 
@@ -23,6 +24,10 @@ struct Wrapped<'a> {
     headers: serde_json::Map<String, serde_json::Value>,
     body: &'a RawValue,
     audit_id: AuditId,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pii_redacted: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    redactions: Vec<serde_json::Value>,
 }
 
 /// # Errors
@@ -31,13 +36,19 @@ pub async fn wrap(
     mut relay: Relay,
     status: StatusCode,
     headers: &HeaderMap,
+    filter: Option<&ResponseFilter>,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let audit_id = relay.audit_id();
+    let redactions = relay.redactions().iter().map(redaction).collect::<Vec<_>>();
     let kind = content_type(headers).to_ascii_lowercase();
     let (body, headers) = if status.is_success() && is_binary(&kind) {
         (stub(&kind, headers, &relay), serde_json::Map::new())
     } else {
-        let bytes = collect(&mut relay).await?;
+        let mut bytes = collect(&mut relay).await?;
+        if let Some(filter) = filter {
+            let kind = content_type(headers);
+            bytes = filtered(filter, (!kind.is_empty()).then_some(kind), bytes)?;
+        }
         (embed(&bytes, &kind), listed(headers))
     };
     // A body that is not read to its end is no fault of anybody's.
@@ -49,50 +60,16 @@ pub async fn wrap(
         headers,
         body: &body,
         audit_id,
+        pii_redacted: !redactions.is_empty(),
+        redactions,
     };
     let text = serde_json::to_vec(&wrapped).map_err(Refusal::internal)?;
     Ok(answer::json(StatusCode::OK, text, Some(audit_id)))
 }
 
-async fn collect(relay: &mut Relay) -> Result<Bytes, Refusal> {
-    let expected = relay.size_hint().lower();
-    relay.reserve(usize::try_from(expected).unwrap_or(usize::MAX))?;
-    let mut reserved = expected;
-    let mut whole = BytesMut::new();
-    while let Some(frame) = relay.frame().await {
-        let piece = frame.map_err(|error| broken(relay, error))?;
-        let Ok(piece) = piece.into_data() else {
-            continue;
-        };
-        if whole.is_empty() && relay.is_end_stream() {
-            return Ok(piece);
-        }
-        let length = (whole.len() + piece.len()) as u64;
-        if length > reserved {
-            relay.reserve(usize::try_from(length - reserved).unwrap_or(usize::MAX))?;
-            reserved = length;
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole.freeze())
-}
-
-fn broken(relay: &Relay, error: RelayError) -> Refusal {
-    match error {
-        RelayError::TooLarge => {
-            let max = relay.max();
-            Refusal::bad_gateway(format!("Provider response exceeds limit of {max} bytes"))
-                .hint("Ask for less, or use /v1/proxy under a policy with a larger limit.")
-        }
-        RelayError::Cut => {
-            Refusal::forbidden("The call stopped being allowed while it was made", None)
-        }
-        RelayError::Echoed => Refusal::bad_gateway("The provider's answer holds the credential"),
-        RelayError::Provider(ah5_net::client::BodyError::Idle) => {
-            Refusal::gateway_timeout("Provider request timed out")
-        }
-        RelayError::Provider(_) => Refusal::bad_gateway("Provider request failed"),
-    }
+/// What the agent is told of its own request.
+fn redaction(done: &Redaction) -> serde_json::Value {
+    json!({"type": done.kind, "field": done.field, "count": done.count})
 }
 
 /// JSON as it is, anything else as a string of JSON.

@@ -17,8 +17,10 @@ pub fn two_planes() -> Builder {
     settings(Stack::builder().front_door(false))
 }
 
-/// Test files are one caller to the control plane, and they enrol many agents.
+/// Test files are one caller to the control plane, and they enrol many agents. They keep idle
+/// connections, which a data plane would wait for.
 pub fn settings(builder: Builder) -> Builder {
+    let builder = builder.env("DRAIN_DEADLINE_MS", "1000");
     ["BOOTSTRAP", "TOKEN", "SIGN_IN"]
         .iter()
         .fold(builder, |builder, name| {

@@ -103,6 +103,12 @@ impl CompiledPolicy {
         })
     }
 
+    /// Whether a decision depends on the request's body: then the body must be at hand.
+    #[must_use]
+    pub fn reads_bodies(&self) -> bool {
+        self.constraints.is_some() || self.request_rules.read_bodies()
+    }
+
     /// Whether agents may have calls made for them (Model B).
     #[must_use]
     pub fn brokers(&self) -> bool {

@@ -81,6 +81,10 @@ impl RequestRules {
         Ok(Self { rules })
     }
 
+    pub(crate) fn read_bodies(&self) -> bool {
+        self.rules.iter().any(RequestRule::reads_body)
+    }
+
     /// The trace is only written when one is given.
     #[must_use]
     pub fn evaluate(

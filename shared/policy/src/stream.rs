@@ -122,6 +122,12 @@ impl StreamFilter {
         done.or_else(|why| self.fail(why, out))
     }
 
+    /// Whether nothing goes out before the answer is at its end.
+    #[must_use]
+    pub fn takes_whole(&self) -> bool {
+        matches!(self.mode, Mode::Whole(_))
+    }
+
     /// About how many bytes are held back now, for whoever accounts for memory.
     #[must_use]
     pub fn held(&self) -> usize {

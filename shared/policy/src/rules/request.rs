@@ -77,6 +77,10 @@ impl RequestRule {
         })
     }
 
+    pub(super) fn reads_body(&self) -> bool {
+        !self.conditions.is_empty() || self.pii.is_some() || self.redact.is_some()
+    }
+
     pub(super) fn judge(&self, target: &Target<'_>, body: &Reading<'_>) -> Verdict {
         let need = match self.action {
             Action::Allow => Need::Surely,

@@ -127,7 +127,7 @@ impl Events {
             event.render(None, &mut |line| other_line(rules, line), out);
             return Ok(());
         };
-        if original.trim_ascii() == b"[DONE]" {
+        if is_done(&original) {
             self.end(rules, "", out)?;
             out.extend_from_slice(event.raw());
             return Ok(());
@@ -258,6 +258,11 @@ impl Piece {
             token: quote(&self.released),
         }
     }
+}
+
+/// What ends a stream in several providers' protocols. It says nothing.
+pub(super) fn is_done(data: &[u8]) -> bool {
+    data.trim_ascii() == b"[DONE]"
 }
 
 /// Data that is no JSON.

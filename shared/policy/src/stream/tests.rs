@@ -133,6 +133,10 @@ fn unknown_shapes_are_held_and_seen_as_joined() {
         out,
         [json!({"m": "[REDACTED]"}), json!({"m": "[REDACTED]"})]
     );
+    let ended = sse(&[json!({"m": "a@b.io", "x": 1})]) + "data: [DONE]\n\n";
+    let both = rules(&["email"], Some(&["x"]));
+    let out = run(&both, SSE, &ended).unwrap();
+    assert_eq!(out, sse(&[json!({"m": "[REDACTED]"})]) + "data: [DONE]\n\n");
     let endless = sse(&[json!({"m": "x".repeat(1000)})]).repeat(100);
     assert_eq!(run(&email(), SSE, &endless), Err(Unfilterable::TooLarge));
     assert_eq!(run(&rules(&[], Some(&["x"])), SSE, &endless), Ok(endless));

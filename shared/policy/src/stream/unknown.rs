@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::event::Event;
-use super::events::{plain_data, render};
+use super::events::{is_done, plain_data, render};
 use super::leaves::{Step, leaves};
 use super::stage::Stages;
 use crate::response::{Given, ResponseFilter, Unfilterable, quote};
@@ -37,6 +37,7 @@ pub(super) fn filter(
                     .map_err(|_| Unfilterable::Malformed)?;
                 render(rules, event, filtered.as_deref().unwrap_or(data), out);
             }
+            (None, Some(data)) if is_done(&data) => render(rules, event, &data, out),
             (None, Some(data)) => render(rules, event, &plain_data(rules, &data)?, out),
             (None, None) => render(rules, event, b"", out),
         }

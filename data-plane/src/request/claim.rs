@@ -1,0 +1,128 @@
+//! Everything that made a call allowed, kept for as long as its answer is under way: when something
+//! changes it is judged again.
+
+use ah5_contracts::connection::ConnectionStatus;
+use ah5_contracts::id::{AgentId, ConnectionId, WorkspaceId};
+use ah5_contracts::policy::Method;
+use ah5_policy::{Body, CanonicalUrl, Facts, decide_all};
+use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
+use tokio::time::Instant;
+
+use super::Caller;
+use super::authenticate::is_in_force;
+use super::decide::{in_force, policies};
+use super::parse::{Asked, AskedBody, Wishes};
+use crate::snapshot::{Published, Workspace};
+
+#[derive(Clone)]
+pub struct Claim {
+    workspace: WorkspaceId,
+    /// Of the workspace as it was judged.
+    version: i64,
+    agent: AgentId,
+    epoch: i64,
+    connection: ConnectionId,
+    service: &'static str,
+    method: Method,
+    url: CanonicalUrl,
+    body: Seen,
+    wishes: Wishes,
+    /// Seconds since 1970-01-01 UTC.
+    now: i64,
+}
+
+/// The request's body as rules were shown it.
+#[derive(Clone)]
+enum Seen {
+    /// It went through unread.
+    Unread,
+    Read {
+        bytes: Bytes,
+        content_type: Option<String>,
+        encoded: bool,
+    },
+}
+
+// === impl Claim ===
+
+impl Claim {
+    /// `now` in seconds since 1970-01-01 UTC.
+    pub fn of(caller: &Caller, asked: &Asked, now: i64) -> Self {
+        let workspace = &caller.workspace;
+        let agent = workspace.agents.get(&asked.agent);
+        let connection = workspace.connections.get(&asked.connection);
+        Self {
+            workspace: caller.workspace_id,
+            version: workspace.version(),
+            agent: asked.agent,
+            epoch: agent.map_or(0, |agent| agent.epoch),
+            connection: asked.connection,
+            service: connection.map_or("", |connection| connection.service.id),
+            method: asked.method,
+            url: asked.url.clone(),
+            body: Seen::of(asked),
+            wishes: asked.wishes,
+            now,
+        }
+    }
+
+    /// Whether it would be allowed as of now.
+    #[must_use]
+    pub fn holds(&self, published: &Published) -> bool {
+        let Some(workspace) = published.workspace(self.workspace) else {
+            return false;
+        };
+        workspace.version() == self.version || self.holds_in(&workspace)
+    }
+
+    fn holds_in(&self, workspace: &Workspace) -> bool {
+        let connection = workspace.connections.get(&self.connection);
+        let healthy = connection
+            .is_some_and(|c| c.status == ConnectionStatus::Healthy && self.url.is_below(&c.base));
+        let policies = policies(workspace, self.agent, self.connection);
+        healthy
+            && is_in_force(workspace, self.agent, self.epoch)
+            && in_force(policies, Instant::now())
+                .is_some_and(|compiled| decide_all(compiled, &self.facts()).decision.is_allowed())
+    }
+
+    pub fn facts(&self) -> Facts<'_> {
+        let mut facts = Facts::new(self.method, &self.url, self.now);
+        facts.service = self.service;
+        facts.bypass_pii_redaction = self.wishes.bypass_pii;
+        facts.request_full_fields = self.wishes.full_fields;
+        facts.body = self.body.view();
+        facts
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    fn of(asked: &Asked) -> Self {
+        let bytes = match &asked.body {
+            AskedBody::Stream(..) => return Self::Unread,
+            AskedBody::Bytes(bytes, _) => bytes.clone(),
+            AskedBody::None => Bytes::new(),
+        };
+        Self::Read {
+            bytes,
+            content_type: asked.content_type().map(str::to_owned),
+            encoded: asked.headers.contains_key(CONTENT_ENCODING),
+        }
+    }
+
+    fn view(&self) -> Option<Body<'_>> {
+        let Self::Read {
+            bytes,
+            content_type,
+            encoded,
+        } = self
+        else {
+            return None;
+        };
+        let body = Body::new(bytes, content_type.as_deref());
+        Some(if *encoded { body.encoded() } else { body })
+    }
+}

@@ -1,6 +1,6 @@
 # Thin on purpose: every recipe is a real command that can be typed by hand.
 
-.PHONY: bench-quick build check clean demo fmt help run test
+.PHONY: bench-quick build cases check clean demo fmt help run test
 
 # Where cargo puts what it builds.
 TARGET = $(or $(CARGO_TARGET_DIR),target)
@@ -19,6 +19,9 @@ demo: build ## Play an owner and an agent against the running product
 
 build: ## Optimised binaries in target/release
 	cargo build --release $(SHIPPED)
+
+cases: ## Policy cases: those of the repository, or FILE=...
+	cargo run --quiet --package ah5-cases -- $(FILE)
 
 check: ## Formatting and lints, warnings denied
 	cargo fmt --all --check

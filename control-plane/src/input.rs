@@ -24,6 +24,11 @@ const NO_BODY: &str = "Body cannot be empty when content-type is set to 'applica
 // === impl Input ===
 
 impl Input {
+    /// An object within a body.
+    pub fn of(object: Map<String, Value>) -> Self {
+        Self(object)
+    }
+
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }

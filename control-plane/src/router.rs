@@ -24,7 +24,7 @@ use crate::error::AppError;
 use crate::input::{self, MAX_BODY};
 use crate::routes::{
     agents, audit, connections, enrolment, exchange, health, policies, session, sessions, sign_up,
-    workspace,
+    templates, workspace,
 };
 
 /// Who may call a route.
@@ -86,9 +86,20 @@ fn table() -> Vec<Route> {
         // Policies
         get("/v1/policies", User(Viewer), policies::list),
         post("/v1/policies", User(Admin), policies::create),
+        post("/v1/policies/evaluate", User(Admin), policies::evaluate::evaluate),
         put("/v1/policies/{id}", User(Admin), policies::update),
         delete("/v1/policies/{id}", User(Admin), policies::remove),
-        put("/v1/policies/{id}/allowlists", User(Admin), policies::set_allowlists),
+        put("/v1/policies/{id}/allowlists", User(Admin), policies::parts::set_allowlists),
+        put("/v1/policies/{id}/rate-limits", User(Admin), policies::parts::set_rate_limits),
+        put("/v1/policies/{id}/time-windows", User(Admin), policies::parts::set_time_windows),
+        get("/v1/policies/{id}/rules", User(Viewer), policies::parts::rules),
+        put("/v1/policies/{id}/rules", User(Admin), policies::parts::set_rules),
+        put("/v1/policies/{id}/provider-constraints", User(Admin), policies::parts::set_provider_constraints),
+        // Templates of policies
+        get("/v1/templates/{name}", User(Viewer), templates::list),
+        get("/v1/templates/{name}/config", User(Viewer), templates::config),
+        get("/v1/templates/{name}/guards", User(Viewer), templates::guards),
+        get("/v1/templates/{name}/rules", User(Viewer), templates::rules),
         // The trail
         get("/v1/audit", User(Viewer), audit::list),
         get("/v1/workspaces/current", User(Viewer), workspace::current),
@@ -96,7 +107,13 @@ fn table() -> Vec<Route> {
 }
 
 /// Published clients ask for these without the prefix.
-const ALIASED: [&str; 4] = ["/v1/agents", "/v1/connections", "/v1/policies", "/v1/audit"];
+const ALIASED: [&str; 5] = [
+    "/v1/agents",
+    "/v1/audit",
+    "/v1/connections",
+    "/v1/policies",
+    "/v1/templates",
+];
 
 pub fn build(app: &App) -> Router {
     let mut router = Router::new();

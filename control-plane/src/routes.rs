@@ -10,4 +10,5 @@ pub mod policies;
 pub mod session;
 pub mod sessions;
 pub mod sign_up;
+pub mod templates;
 pub mod workspace;

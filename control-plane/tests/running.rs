@@ -331,3 +331,239 @@ async fn every_change_leaves_a_row_and_no_secret() {
         );
     }
 }
+
+#[tokio::test]
+async fn every_part_of_a_policy_can_be_written_and_read_back() {
+    let plane = Plane::start().await;
+    let owner = Owner::sign_up(&plane).await;
+    let agent = Agent::enrol(&plane, &owner).await;
+    let connection = owner.connect(&plane).await;
+    let draft = json!({"agentId": agent.id, "connectionId": connection});
+    let policy = plane.post("/v1/policies", &owner.token, &draft).await.1;
+    let path = format!("/v1/policies/{}", policy["policy"]["id"].as_str().unwrap());
+    let put = async |part: &str, body: Value| {
+        let (status, body) = plane
+            .put(&format!("{path}/{part}"), &owner.token, &body)
+            .await;
+        (
+            status,
+            body["policy"].clone(),
+            body["error"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let pii = json!({"types": [{"type": "secret_code"}], "fields": ["$body"]});
+    let rules = json!({
+        "request": [
+            {"label": "Red", "match": {"methods": ["POST"]}, "action": "redact", "redactConfig": pii},
+            {"match": {"urlPattern": "^/v1/", "body": [{"path": "a", "op": "exists"}]}, "action": "deny"},
+        ],
+        "response": [{"match": {}, "filter": {"denyFields": ["x"], "redact": [{"type": "secret_code"}]}}],
+        "fieldStepUpEnabled": true,
+    });
+    let (status, written, _) = put("rules", json!({"rules": rules})).await;
+    assert_eq!((status, &written["rules"]), (200, &rules));
+    let read = plane.get(&format!("{path}/rules"), &owner.token).await;
+    assert_eq!(read, (200, json!({"rules": rules})));
+
+    let limits = json!({"rateLimits": {"maxRequestsPerHour": "9", "maxPayloadSizeBytes": 10}});
+    let (status, written, _) = put("rate-limits", limits).await;
+    assert_eq!(
+        (status, &written["rateLimits"]["maxRequestsPerHour"]),
+        (200, &json!(9))
+    );
+    assert_eq!(
+        put("rate-limits", json!({})).await.1["rateLimits"],
+        Value::Null
+    );
+    let window = json!({"dayOfWeek": 1, "startHour": 9, "endHour": 17, "timezone": "Europe/Rome"});
+    let (status, written, _) = put("time-windows", json!({"timeWindows": [window]})).await;
+    assert_eq!((status, &written["timeWindows"]), (200, &json!([window])));
+    assert_eq!(written["rules"], rules, "one part leaves the others alone");
+
+    let wrong = |found: Value| json!({"rules": {"request": [{"match": found, "action": "deny"}], "response": []}});
+    for (part, body, error) in [
+        (
+            "rules",
+            wrong(json!({"urlPattern": "[x"})),
+            "Invalid rules: request[0].match.urlPattern: invalid regex",
+        ),
+        (
+            "rules",
+            wrong(json!({"urlPattern": "(?=x)"})),
+            "look-around cannot run in linear time",
+        ),
+        (
+            "rules",
+            wrong(json!({"host": "x"})),
+            "Invalid rules: request[0].match.host: is not known",
+        ),
+        (
+            "rules",
+            json!({"rules": {"request": []}}),
+            "body/rules must have required property 'response'",
+        ),
+        (
+            "rules",
+            json!({}),
+            "body must have required property 'rules'",
+        ),
+        (
+            "rate-limits",
+            json!({"rateLimits": {}}),
+            "maxRequestsPerHour is required when setting rate limits",
+        ),
+        (
+            "rate-limits",
+            json!({"rateLimits": {"maxRequestsPerHour": 0}}),
+            "body/rateLimits/maxRequestsPerHour must be >= 1",
+        ),
+        (
+            "time-windows",
+            json!({"timeWindows": [{"dayOfWeek": 1, "startHour": 0, "endHour": 1, "timezone": "+02:00"}]}),
+            "Invalid timezone: +02:00",
+        ),
+        (
+            "provider-constraints",
+            json!({"providerConstraints": {"provider": "slack", "allowedChannelIds": ["C1"]}}),
+            "Provider mismatch: constraints are for \"slack\" but connection uses",
+        ),
+    ] {
+        let (status, _, got) = put(part, body).await;
+        assert_eq!(status, 400, "{part}: {got}");
+        assert!(got.contains(error), "{part}: {got}");
+    }
+    let token = agent.token(&plane).await;
+    let by_agent = plane
+        .put(&format!("{path}/rules"), &token, &json!({"rules": rules}))
+        .await;
+    assert_eq!(by_agent.0, 403);
+    let stranger = Owner::sign_up(&plane).await;
+    let by_stranger = plane
+        .put(
+            &format!("{path}/rules"),
+            &stranger.token,
+            &json!({"rules": rules}),
+        )
+        .await;
+    assert_eq!(by_stranger.0, 404);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_a_draft_would_do_and_changes_nothing() {
+    let plane = Plane::start().await;
+    let owner = Owner::sign_up(&plane).await;
+    let draft = json!({
+        "defaultMode": "read_write", "stepUpApproval": "never",
+        "allowlists": [{"baseUrl": "https://api.example.com", "methods": ["POST"], "pathPatterns": ["/**"]}],
+        "rules": {
+            "request": [
+                {"label": "No", "match": {"queryPattern": "x=9"}, "action": "deny"},
+                {"label": "Red", "match": {}, "action": "redact",
+                 "redactConfig": {"types": [{"type": "email"}], "fields": ["t"]}},
+            ],
+            "response": [{"match": {}, "filter": {"denyFields": ["secret"]}}],
+        },
+    });
+    let evaluate = async |request: Value| {
+        let body = json!({"policy": draft, "request": request, "response": {"body": {"secret": 1, "a": 2}}});
+        plane
+            .post("/v1/policies/evaluate", &owner.token, &body)
+            .await
+    };
+    let url = "https://api.example.com/v1//x?x=1";
+    let (status, got) = evaluate(json!({"method": "POST", "url": url, "query": {"x": "9"}})).await;
+    assert_eq!(
+        (status, &got["decision"], &got["rule"]),
+        (200, &json!("deny"), &json!("rules/request/0"))
+    );
+    assert_eq!(got["hint"], "Denied by rule: \"No\".");
+    assert_eq!(got["trace"], json!(["No:MATCH(deny)"]));
+    let (_, got) = evaluate(json!({"method": "POST", "url": url, "body": {"t": "a@b.io"}})).await;
+    assert_eq!(got["decision"], "allow", "{got}");
+    assert_eq!(got["redactedBody"], json!({"t": "[PII_REDACTED:email]"}));
+    assert_eq!(got["response"]["body"], json!({"a": 2}));
+    for (body, error) in [
+        (json!({"policy": draft}), "body/request must be object"),
+        (
+            json!({"request": {}}),
+            "Either policyId or policy must be provided",
+        ),
+        (
+            json!({"policy": draft, "request": {"method": "POST", "url": "x"}}),
+            "Invalid URL: Invalid URL",
+        ),
+        (
+            json!({"policy": {"rules": {"request": [{}]}}, "request": {}}),
+            "Invalid rules: request[0].action: is required",
+        ),
+    ] {
+        let got = plane
+            .post("/v1/policies/evaluate", &owner.token, &body)
+            .await;
+        assert_eq!((got.0, got.1["error"].as_str()), (400, Some(error)));
+    }
+    let listed = plane.get("/v1/policies", &owner.token).await.1;
+    assert_eq!(listed["policies"], json!([]));
+}
+
+#[tokio::test]
+async fn a_template_makes_a_policy_that_can_be_written_back() {
+    let plane = Plane::start().await;
+    let owner = Owner::sign_up(&plane).await;
+    let agent = Agent::enrol(&plane, &owner).await;
+    let connection = owner.connect(&plane).await;
+    let draft = json!({"agentId": agent.id, "connectionId": connection});
+    let policy = plane.post("/v1/policies", &owner.token, &draft).await.1;
+    let path = format!("/v1/policies/{}", policy["policy"]["id"].as_str().unwrap());
+    for name in ["gmail-read", "notion", "google", "telegram", "slack"] {
+        let (status, made) = plane
+            .get(&format!("/v1/templates/{name}/rules"), &owner.token)
+            .await;
+        assert_eq!(status, 200);
+        for preset in made["presets"].as_array().unwrap() {
+            let rules = json!({"rules": preset["rules"]});
+            let (status, stored) = plane
+                .put(&format!("{path}/rules"), &owner.token, &rules)
+                .await;
+            assert_eq!(
+                (status, &stored["policy"]["rules"]),
+                (200, &preset["rules"]),
+                "{name}"
+            );
+        }
+    }
+    let (status, config) = plane
+        .get("/v1/templates/gmail-read/config?tier=strict", &owner.token)
+        .await;
+    assert_eq!(
+        (status, &config["rateLimits"]["maxRequestsPerHour"]),
+        (200, &json!(50))
+    );
+    let lists = json!({"allowlists": config["allowlists"]});
+    assert_eq!(
+        plane
+            .put(&format!("{path}/allowlists"), &owner.token, &lists)
+            .await
+            .0,
+        200
+    );
+    let (_, guards) = plane.get("/v1/templates/slack/guards", &owner.token).await;
+    assert_eq!(guards["categories"].as_array().map(Vec::len), Some(8));
+    for (path, error) in [
+        (
+            "/v1/templates/nobody",
+            "params/provider must be equal to one of the allowed values",
+        ),
+        (
+            "/v1/templates/gmail-read/config",
+            "querystring must have required property 'tier'",
+        ),
+        (
+            "/v1/templates/x/config?tier=strict",
+            "Unknown action template or service: x",
+        ),
+    ] {
+        let got = plane.get(path, &owner.token).await;
+        assert_eq!((got.0, got.1["error"].as_str()), (400, Some(error)));
+    }
+}

@@ -109,6 +109,7 @@ impl Installation {
             step_up_approval: "never",
             security_preset: None,
             allowlists: &allowlists,
+            ..Settings::default()
         };
         policies::insert(&tenant, self.policy, self.agent, self.connection, &settings)
             .await
@@ -135,11 +136,7 @@ impl Installation {
 
     fn allows(&self, workspace: &Workspace, now: Instant) -> bool {
         let url = CanonicalUrl::parse("https://api.example.com/v2/items").unwrap();
-        let facts = Facts {
-            method: Method::Get,
-            url: &url,
-            now_unix: 0,
-        };
+        let facts = Facts::new(Method::Get, &url, 0);
         let policy = &workspace.policies[&(self.agent, self.connection)][0];
         policy
             .in_force(now)

@@ -84,6 +84,10 @@ impl Plane {
         self.call("POST", path, &bearer(token), Some(body)).await
     }
 
+    pub async fn put(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
+        self.call("PUT", path, &bearer(token), Some(body)).await
+    }
+
     pub async fn with_cookie(&self, path: &str, cookie: &str, origin: &str) -> (u16, Value) {
         self.call(
             "POST",

@@ -106,11 +106,7 @@ impl Claim {
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts {
-            method: self.method,
-            url: &self.url,
-            now_unix: self.now,
-        }
+        Facts::new(self.method, &self.url, self.now)
     }
 }
 

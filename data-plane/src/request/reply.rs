@@ -39,6 +39,7 @@ pub async fn reply(
     if exchange.form == Form::Proxy {
         point_at_us(&mut headers, &exchange);
     }
+    check_size(&headers)?;
     let audit_id = call.audit_id;
     let form = exchange.form;
     let relay = Relay::new(
@@ -82,6 +83,20 @@ fn check_redirect(headers: &HeaderMap, url: &CanonicalUrl) -> Result<(), Refusal
     }
 }
 
+/// A front door takes a head that it can't hold for a replica that is ill.
+fn check_size(headers: &HeaderMap) -> Result<(), Refusal> {
+    let size: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if size > MAX_HEAD {
+        return Err(Refusal::bad_gateway(
+            "The head of the provider's answer is too large",
+        ));
+    }
+    Ok(())
+}
+
 /// None was asked for, and in a coded body nothing can be found.
 fn check_coding(headers: &HeaderMap) -> Result<(), Refusal> {
     let coded = headers.get_all(CONTENT_ENCODING).iter().any(|value| {
@@ -122,6 +137,10 @@ fn resolve(reference: &str, target: &CanonicalUrl) -> Option<CanonicalUrl> {
     if let Ok(absolute) = CanonicalUrl::parse(reference) {
         return Some(absolute);
     }
+    // Another host, as browsers read it; the canonical form would fold it into a path.
+    if reference.starts_with("//") {
+        return None;
+    }
     let path = match reference.as_bytes().first()? {
         b'/' => reference.to_owned(),
         b'?' => format!("{}{reference}", target.path()),
@@ -143,12 +162,26 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
         .unwrap_or_default()
 }
 
+/// Half of what front doors are set up for.
+const MAX_HEAD: usize = 16 * 1024;
 /// nginx passes such an answer on as it comes.
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_that_no_front_door_holds_is_not_passed_on() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            "link",
+            HeaderValue::from_str(&"x".repeat(MAX_HEAD - 8)).unwrap(),
+        );
+        assert!(check_size(&headers).is_ok());
+        headers.append("link", HeaderValue::from_static("y"));
+        assert!(check_size(&headers).is_err());
+    }
 
     #[test]
     fn redirects_are_resolved_like_a_browser_does() {

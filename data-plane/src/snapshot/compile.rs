@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ah5_contracts::connection::{Auth, ConnectionStatus};
 use ah5_policy::compile::PlainHttp;
-use ah5_policy::{CanonicalUrl, CompiledPolicy, PolicySource};
+use ah5_policy::{CanonicalUrl, CompiledPolicy, Patterns, PolicySource};
 use ah5_providers::catalogue;
 use ah5_security::ring::{KeyRing, PublicKeyRow};
 use ah5_security::token::{KeyKind, VerificationKey};
@@ -21,6 +21,7 @@ pub(super) fn workspace(
     before: Option<&Workspace>,
     ring: &KeyRing,
     plain_http: PlainHttp<'_>,
+    patterns: &mut Patterns,
 ) -> Workspace {
     let id = rows.workspace;
     let key = rows.data_key.and_then(|(ring_key, wrapped)| {
@@ -58,7 +59,7 @@ pub(super) fn workspace(
         policies
             .entry(place)
             .or_default()
-            .push(policy(&row, before, plain_http));
+            .push(policy(&row, before, plain_http, patterns));
     }
     let members = rows
         .members
@@ -119,7 +120,12 @@ fn connection(row: ConnectionRow) -> Option<Connection> {
     })
 }
 
-fn policy(row: &PolicyRow, before: Option<&Workspace>, plain_http: PlainHttp<'_>) -> Policy {
+fn policy(
+    row: &PolicyRow,
+    before: Option<&Workspace>,
+    plain_http: PlainHttp<'_>,
+    patterns: &mut Patterns,
+) -> Policy {
     let earlier = before.and_then(|workspace| {
         workspace
             .policies
@@ -145,7 +151,7 @@ fn policy(row: &PolicyRow, before: Option<&Workspace>, plain_http: PlainHttp<'_>
         step_up: &row.step_up_approval,
         time_windows: &row.time_windows,
     };
-    let compiled = match CompiledPolicy::compile(&source) {
+    let compiled = match CompiledPolicy::compile_with(&source, patterns) {
         Ok(policy) => Compiled::Good(Arc::new(policy)),
         Err(error) => {
             tracing::error!(policy = %row.id, %error, "a stored policy does not compile");

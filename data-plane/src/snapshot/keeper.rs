@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ah5_contracts::id::WorkspaceId;
+use ah5_policy::Patterns;
 use ah5_security::ring::KeyRing;
 use ah5_store::StoreError;
 use ah5_store::database::Database;
@@ -69,6 +70,7 @@ impl Keeper {
             database: database.clone(),
             ring,
             plain_http,
+            patterns: Patterns::default(),
             pending: HashSet::new(),
         };
         let mut tasks = JoinSet::new();
@@ -153,6 +155,8 @@ struct Publisher {
     database: Database,
     ring: KeyRing,
     plain_http: PlainHttp,
+    /// Of every policy that is published: equal ones are compiled and held once.
+    patterns: Patterns,
     /// Known to have changed, not loaded yet. Outlives a lost connection.
     pending: HashSet<WorkspaceId>,
 }
@@ -245,6 +249,7 @@ impl Publisher {
                             before.as_deref(),
                             &self.ring,
                             &*self.plain_http,
+                            &mut self.patterns,
                         );
                         next.workspaces.insert(*id, Arc::new(compiled));
                     }

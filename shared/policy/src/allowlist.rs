@@ -31,6 +31,19 @@ struct Entry {
     texts: Vec<String>,
 }
 
+// === impl Miss ===
+
+impl Miss {
+    /// Nearer than any miss of the allowlist: at another time the call would be covered.
+    pub(crate) fn closed(reason: String) -> Self {
+        Self {
+            reason,
+            hint: None,
+            nearness: 4,
+        }
+    }
+}
+
 // === impl Allowlist ===
 
 impl Allowlist {
@@ -50,6 +63,10 @@ impl Allowlist {
             .map(|(i, entry)| Entry::compile(entry, &format!("allowlists/{i}"), plain_http))
             .collect::<Result<_, _>>()?;
         Ok(Self { entries })
+    }
+
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.base.host())
     }
 
     /// The index of the first entry that covers the call.

@@ -7,7 +7,12 @@ use ah5_contracts::policy::{DefaultMode, StepUp};
 use serde_json::Value;
 
 use crate::allowlist::Allowlist;
+use crate::constraints::Constraints;
 use crate::decide::Limits;
+use crate::pattern::Patterns;
+use crate::rules::{MAX_RULES, RequestRules, ResponseRules};
+use crate::stored::Stored;
+use crate::windows::Windows;
 
 /// Tells whether plain http may be spoken to this host and port: the operator's exemptions.
 pub type PlainHttp<'a> = &'a dyn Fn(&str, u16) -> bool;
@@ -36,9 +41,15 @@ pub struct PolicySource<'a> {
 pub struct CompiledPolicy {
     pub(crate) allowlist: Allowlist,
     pub(crate) brokers: bool,
+    pub(crate) constraints: Option<Constraints>,
     pub(crate) default_mode: DefaultMode,
+    /// Whether agents may ask for fields that response rules take out.
+    pub(crate) field_step_up: bool,
     pub(crate) limits: Limits,
+    pub(crate) request_rules: RequestRules,
+    pub(crate) response_rules: ResponseRules,
     pub(crate) step_up: StepUp,
+    pub(crate) windows: Windows,
 }
 
 /// The field that does not compile, and why.
@@ -57,26 +68,38 @@ impl CompiledPolicy {
     /// The first field that is malformed, or that this build would not enforce: a condition is
     /// never dropped.
     pub fn compile(source: &PolicySource<'_>) -> Result<Self, CompileError> {
+        Self::compile_with(source, &mut Patterns::default())
+    }
+
+    /// As [`Self::compile`], sharing equal patterns with the policies compiled before.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_with(
+        source: &PolicySource<'_>,
+        patterns: &mut Patterns,
+    ) -> Result<Self, CompileError> {
         for (i, model) in source.allowed_models.iter().enumerate() {
             if !matches!(model.as_str(), "A" | "B") {
                 let path = format!("allowedModels/{i}");
                 return Err(CompileError::new(path, ONE_OF));
             }
         }
-        check_rules(source.rules)?;
-        check_windows(source.time_windows)?;
-        if source.provider_constraints.is_some_and(|c| !c.is_null()) {
-            return Err(CompileError::unenforced(
-                "providerConstraints",
-                "provider constraints",
-            ));
-        }
+        let allowlist = Allowlist::compile(source.allowlists, source.plain_http)?;
+        let fold_paths = allowlist.hosts().any(|host| FOLDS_PATHS.contains(&host));
+        let rules = Rules::compile(source.rules, patterns, fold_paths)?;
+        let constraints = source.provider_constraints.filter(|c| !c.is_null());
         Ok(Self {
-            allowlist: Allowlist::compile(source.allowlists, source.plain_http)?,
+            allowlist,
             brokers: source.allowed_models.iter().any(|model| model == "B"),
+            constraints: constraints.map(Constraints::compile).transpose()?,
             default_mode: default_mode(source.default_mode)?,
+            field_step_up: rules.field_step_up,
             limits: limits(source.rate_limits)?,
+            request_rules: rules.request,
+            response_rules: rules.response,
             step_up: step_up(source.step_up)?,
+            windows: Windows::compile(source.time_windows)?,
         })
     }
 
@@ -92,6 +115,46 @@ impl CompiledPolicy {
     }
 }
 
+/// The `rules` column, compiled.
+#[derive(Debug)]
+pub struct Rules {
+    pub field_step_up: bool,
+    pub request: RequestRules,
+    pub response: ResponseRules,
+}
+
+// === impl Rules ===
+
+impl Rules {
+    /// # Errors
+    /// Names the first field at fault.
+    pub fn compile(
+        stored: &Value,
+        patterns: &mut Patterns,
+        fold_paths: bool,
+    ) -> Result<Self, CompileError> {
+        let nothing = Value::Object(serde_json::Map::new());
+        let stored = if stored.is_null() { &nothing } else { stored };
+        let known = ["request", "response", "fieldStepUpEnabled"];
+        let stored = Stored::object(stored, "rules", &known)?;
+        let list = |name: &str| Ok(stored.list(name, MAX_RULES)?.unwrap_or_default());
+        let request = list("request")?;
+        let request = RequestRules::compile(request, "rules/request", patterns, fold_paths)?;
+        let response = list("response")?;
+        let response = ResponseRules::compile(response, "rules/response", patterns, fold_paths)?;
+        let field_step_up = match stored.get("fieldStepUpEnabled") {
+            None => false,
+            Some(Value::Bool(enabled)) => *enabled,
+            Some(_) => return Err(stored.error("fieldStepUpEnabled", "must be boolean")),
+        };
+        Ok(Self {
+            field_step_up,
+            request,
+            response,
+        })
+    }
+}
+
 // === impl CompileError ===
 
 impl CompileError {
@@ -102,66 +165,56 @@ impl CompileError {
         }
     }
 
-    fn unenforced(path: &str, what: &str) -> Self {
-        Self::new(path, format!("not enforced by this build: {what}"))
-    }
-}
-
-fn check_rules(rules: &Value) -> Result<(), CompileError> {
-    let rules = match rules {
-        Value::Null => return Ok(()),
-        Value::Object(rules) => rules,
-        _ => return Err(CompileError::new("rules", "must be object")),
-    };
-    for (name, value) in rules {
-        let path = format!("rules/{name}");
-        match name.as_str() {
-            "request" | "response" => match value.as_array() {
-                None => return Err(CompileError::new(path, "must be array")),
-                Some(list) if !list.is_empty() => {
-                    return Err(CompileError::unenforced(&path, &format!("{name} rules")));
-                }
-                Some(_) => {}
-            },
-            // Only ever offers a person one more thing to approve.
-            "fieldStepUpEnabled" if value.is_boolean() => {}
-            _ => return Err(CompileError::new(path, "is not known")),
+    /// For a fault within `rules`: in the words that clients of the rules endpoint know, as in
+    /// `request[0].match.urlPattern: invalid regex — …`.
+    #[must_use]
+    pub fn in_rules(&self) -> Option<String> {
+        let mut steps = self.path.strip_prefix("rules/")?.split('/').peekable();
+        let kind = steps.next()?;
+        let mut text = kind.to_owned();
+        if let Some(index) = steps.next_if(|step| step.parse::<usize>().is_ok()) {
+            text.push_str(&format!("[{index}]"));
         }
-    }
-    Ok(())
-}
-
-fn check_windows(windows: &Value) -> Result<(), CompileError> {
-    match windows {
-        Value::Null => Ok(()),
-        Value::Array(list) if list.is_empty() => Ok(()),
-        Value::Array(_) => Err(CompileError::unenforced("timeWindows", "time windows")),
-        _ => Err(CompileError::new("timeWindows", "must be array")),
+        for step in steps {
+            match step {
+                // The condition names its path in the reason.
+                "body" if self.why.starts_with('"') => {
+                    return Some(format!("{text}.body {}", self.why));
+                }
+                "pattern" => return Some(format!("{text} custom pattern: {}", self.why)),
+                // The fault is the rule's as a whole.
+                "filter" if self.path.ends_with("/filter") => {}
+                "types" => {}
+                step if step.parse::<usize>().is_ok() => {}
+                step => text.push_str(&format!(".{step}")),
+            }
+        }
+        Some(format!("{text}: {}", self.why))
     }
 }
 
 fn limits(stored: Option<&Value>) -> Result<Limits, CompileError> {
     let mut limits = Limits::default();
-    let stored = match stored {
-        None | Some(Value::Null) => return Ok(limits),
-        Some(Value::Object(stored)) => stored,
-        Some(_) => return Err(CompileError::new("rateLimits", "must be object")),
+    let Some(stored) = stored.filter(|stored| !stored.is_null()) else {
+        return Ok(limits);
     };
-    for (name, value) in stored {
-        let path = format!("rateLimits/{name}");
-        let slot = match name.as_str() {
-            "maxPayloadSizeBytes" => &mut limits.max_payload_bytes,
-            "maxResponseSizeBytes" => &mut limits.max_response_bytes,
-            "maxRequestsPerHour" => {
-                return Err(CompileError::unenforced(&path, "requests per hour"));
-            }
-            _ => return Err(CompileError::new(path, "is not known")),
+    let slots = [
+        ("maxRequestsPerHour", &mut limits.max_requests_per_hour),
+        ("maxPayloadSizeBytes", &mut limits.max_payload_bytes),
+        ("maxResponseSizeBytes", &mut limits.max_response_bytes),
+    ];
+    let stored = Stored::object(
+        stored,
+        "rateLimits",
+        &slots.each_ref().map(|(name, _)| *name),
+    )?;
+    for (name, slot) in slots {
+        *slot = match stored.get(name).map(Value::as_u64) {
+            None => None,
+            Some(Some(limit)) if limit >= 1 => Some(limit),
+            Some(Some(_)) => return Err(stored.error(name, "must be >= 1")),
+            Some(None) => return Err(stored.error(name, "must be integer")),
         };
-        match value.as_u64() {
-            Some(bytes) if bytes >= 1 => *slot = Some(bytes),
-            Some(_) => return Err(CompileError::new(path, "must be >= 1")),
-            None => return Err(CompileError::new(path, "must be integer")),
-        }
     }
     Ok(limits)
 }
@@ -185,6 +238,8 @@ fn step_up(text: &str) -> Result<StepUp, CompileError> {
 }
 
 const ONE_OF: &str = "must be equal to one of the allowed values";
+/// Hosts that take a path for the same whatever its case.
+const FOLDS_PATHS: [&str; 1] = ["graph.microsoft.com"];
 
 #[cfg(test)]
 mod tests;

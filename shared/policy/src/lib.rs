@@ -5,11 +5,33 @@
 //! rule covers is denied.
 
 pub mod allowlist;
+pub mod body;
 pub mod compile;
+mod condition;
+pub mod constraints;
 pub mod decide;
+mod facets;
+mod field;
 pub mod glob;
+mod number;
+pub mod pattern;
+pub mod pii;
+mod prompt;
+pub mod response;
+pub mod rules;
+mod scan;
+mod step_up;
+mod stored;
+pub mod stream;
+pub mod templates;
+mod text;
 pub mod url;
+pub mod windows;
 
+pub use body::Body;
 pub use compile::{CompileError, CompiledPolicy, PolicySource};
 pub use decide::{Combined, Decision, Facts, Limits, Rule, decide_all};
+pub use facets::Target;
+pub use pattern::Patterns;
+pub use scan::{Match, Redaction};
 pub use url::{CanonicalUrl, UrlError};

@@ -14,7 +14,7 @@ mod query;
 mod tests;
 
 use origin::Origin;
-pub(crate) use path::canonical_literal;
+pub(crate) use path::{canonical_literal, decode_text, escape};
 
 /// An absolute http(s) URL in canonical form. Cloning shares the origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,28 +34,32 @@ pub enum UrlError {
     Backslash,
     #[error("control character in URL")]
     Control,
-    #[error("dots or slashes are encoded twice")]
+    #[error("percent sign in path is encoded twice")]
     DoubleEncoding,
-    #[error("empty path segment")]
+    #[error("dot segment after an empty path segment")]
     EmptySegment,
     #[error("encoded slash or backslash in path")]
     EncodedSlash,
-    #[error("malformed percent-encoding")]
+    #[error("URI malformed")]
     Escape,
     #[error("URL has a fragment")]
     Fragment,
-    #[error("malformed host")]
+    #[error("Invalid URL")]
     Host,
-    #[error("not an absolute http or https URL")]
+    #[error("Invalid URL")]
     NotAbsolute,
     #[error("path leaves the connection's base URL")]
     OutsideBase,
+    #[error("control character in path")]
+    PathControl,
     #[error("path segment hides a dot segment")]
     PathParameter,
-    #[error("malformed port")]
+    #[error("Invalid URL")]
     Port,
     #[error("URL is longer than {MAX_URL} bytes")]
     TooLong,
+    #[error("URL contains path traversal sequences")]
+    Traversal,
     #[error("URL has user info")]
     UserInfo,
 }
@@ -111,6 +115,10 @@ impl CanonicalUrl {
     /// As [`Self::parse`], and [`UrlError::OutsideBase`].
     pub fn join(base: &Self, raw_path: &str, raw_query: Option<&str>) -> Result<Self, UrlError> {
         check_text(raw_path)?;
+        // A whole URL where a path belongs is a mistake; it would name a path below the base.
+        if raw_path.contains("://") {
+            return Err(UrlError::OutsideBase);
+        }
         let base_path = base.path();
         let room = raw_path.len() + raw_query.map_or(0, str::len) + base_path.len() + 2;
         let mut path_and_query = String::with_capacity(room);

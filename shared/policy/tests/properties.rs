@@ -60,6 +60,21 @@ proptest! {
         }
     }
 
+    /// Another parser, which resolves and encodes by its own rules, finds nothing to change.
+    #[test]
+    fn others_read_the_canonical_form_as_it_stands(rough in rough_path()) {
+        if let Ok(ours) = CanonicalUrl::parse(&format!("https://h.example/{rough}")) {
+            let theirs = url::Url::parse(&ours.to_string()).unwrap();
+            prop_assert_eq!(theirs.path(), ours.path());
+            prop_assert_eq!(theirs.host_str(), Some(ours.host()));
+            prop_assert!(theirs.fragment().is_none() && theirs.username().is_empty());
+            let pairs: Vec<_> = ours.query_pairs().collect();
+            let theirs: Vec<_> = theirs.query_pairs().filter(|(n, v)| !n.is_empty() || !v.is_empty()).collect();
+            let pairs: Vec<_> = pairs.into_iter().filter(|(n, v)| !n.is_empty() || !v.is_empty()).collect();
+            prop_assert_eq!(theirs, pairs);
+        }
+    }
+
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC{0,60}") {
         let _ = CanonicalUrl::parse(&text);
@@ -104,7 +119,7 @@ proptest! {
         let Ok(url) = CanonicalUrl::parse(&format!("https://{host}/{rough}")) else {
             return Ok(());
         };
-        let facts = Facts { method: Method::Get, url: &url, now_unix: 0 };
+        let facts = Facts::new(Method::Get, &url, 0);
         let segments: Vec<&str> = url.path().split('/').collect();
         let covered = url.host() == "a.example" && segments.len() == 3 && segments[1] == "a";
         prop_assert_eq!(policy.decide(&facts).is_allowed(), covered, "{}", url);
@@ -115,7 +130,7 @@ proptest! {
     #[test]
     fn another_policy_never_loosens_the_strictest(path in "(/[ab]{1,2}){1,3}") {
         let url = CanonicalUrl::parse(&format!("https://a.example{path}")).unwrap();
-        let facts = Facts { method: Method::Get, url: &url, now_unix: 0 };
+        let facts = Facts::new(Method::Get, &url, 0);
         let narrow = compile(&json!([entry("https://a.example", "/a/**")]));
         let custom = CompiledPolicy::compile(&PolicySource {
             allowed_models: &["B".to_owned()],

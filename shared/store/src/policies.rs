@@ -31,12 +31,36 @@ pub struct Policy {
 }
 
 /// The settable part of a policy.
+#[derive(Clone, Copy)]
 pub struct Settings<'a> {
     pub allowed_models: &'a [String],
     pub default_mode: &'a str,
     pub step_up_approval: &'a str,
     pub security_preset: Option<&'a str>,
     pub allowlists: &'a Value,
+    pub rate_limits: Option<&'a Value>,
+    /// `None` is none at all, as with the rules.
+    pub time_windows: Option<&'a Value>,
+    pub rules: Option<&'a Value>,
+    pub provider_constraints: Option<&'a Value>,
+}
+
+// === impl Settings ===
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self {
+            allowed_models: &[],
+            default_mode: "read_only",
+            step_up_approval: "risk_based",
+            security_preset: None,
+            allowlists: &NONE,
+            rate_limits: None,
+            time_windows: None,
+            rules: None,
+            provider_constraints: None,
+        }
+    }
 }
 
 /// # Errors
@@ -49,8 +73,10 @@ pub async fn insert(
     settings: &Settings<'_>,
 ) -> Result<(), StoreError> {
     let sql = "insert into ah5.t_policies (id, workspace_id, agent_id, connection_id,
-                   allowed_models, default_mode, step_up_approval, security_preset, allowlists)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+                   allowed_models, default_mode, step_up_approval, security_preset, allowlists,
+                   rate_limits, time_windows, rules, provider_constraints)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11::jsonb, '[]'),
+                   coalesce($12::jsonb, '{\"request\":[],\"response\":[]}'), $13)";
     let (agent, connection, workspace) =
         (agent.uuid(), connection.uuid(), tenant.workspace().uuid());
     tenant
@@ -66,6 +92,10 @@ pub async fn insert(
                 &settings.step_up_approval,
                 &settings.security_preset,
                 settings.allowlists,
+                &settings.rate_limits,
+                &settings.time_windows,
+                &settings.rules,
+                &settings.provider_constraints,
             ],
         )
         .await?;
@@ -81,7 +111,9 @@ pub async fn update(
 ) -> Result<(), StoreError> {
     let sql = "update ah5.t_policies set allowed_models = $2, default_mode = $3,
                    step_up_approval = $4, security_preset = $5, allowlists = $6,
-                   version = version + 1, updated_at = now() where id = $1";
+                   rate_limits = $7, time_windows = coalesce($8::jsonb, '[]'),
+                   rules = coalesce($9::jsonb, '{\"request\":[],\"response\":[]}'),
+                   provider_constraints = $10, version = version + 1, updated_at = now() where id = $1";
     tenant
         .execute(
             sql,
@@ -92,6 +124,10 @@ pub async fn update(
                 &settings.step_up_approval,
                 &settings.security_preset,
                 settings.allowlists,
+                &settings.rate_limits,
+                &settings.time_windows,
+                &settings.rules,
+                &settings.provider_constraints,
             ],
         )
         .await?;
@@ -139,6 +175,7 @@ pub(crate) async fn revoke_of_connection(
     Ok(())
 }
 
+static NONE: Value = Value::Array(Vec::new());
 const SELECT: &str = "
     select p.*, c.label as connection_label, c.provider as connection_provider
     from ah5.t_policies p

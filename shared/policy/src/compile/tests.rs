@@ -52,21 +52,100 @@ impl Columns {
 }
 
 #[test]
-fn what_is_not_enforced_does_not_compile() {
-    let (path, why) = error(|c| c.windows = json!([{"dayOfWeek": 1}]));
-    assert_eq!(path, "timeWindows");
-    assert_eq!(why, "not enforced by this build: time windows");
-    let (path, _) = error(|c| c.rules = json!({"request": [{"action": "deny"}], "response": []}));
-    assert_eq!(path, "rules/request");
-    let (path, _) = error(|c| c.rules = json!({"request": [], "response": [{}]}));
-    assert_eq!(path, "rules/response");
-    let (path, _) = error(|c| c.constraints = Some(json!({"provider": "slack"})));
-    assert_eq!(path, "providerConstraints");
-    let (path, _) = error(|c| c.limits = Some(json!({"maxRequestsPerHour": 9})));
-    assert_eq!(path, "rateLimits/maxRequestsPerHour");
-    for (path, rules) in [("rules/deny", json!({"deny": []})), ("rules", json!([]))] {
+fn what_nobody_knows_is_never_dropped() {
+    let rule = |rule: Value| json!({"request": [rule], "response": []});
+    for (rules, path) in [
+        (json!([]), "rules"),
+        (json!({"deny": []}), "rules/deny"),
+        (json!({"request": {}}), "rules/request"),
+        (rule(json!({"action": "deny"})), "rules/request/0/match"),
+        (rule(json!({"match": {}})), "rules/request/0/action"),
+        (
+            rule(json!({"match": {}, "action": "log"})),
+            "rules/request/0/action",
+        ),
+        (
+            rule(json!({"match": {}, "action": "deny", "when": 1})),
+            "rules/request/0/when",
+        ),
+        (
+            rule(json!({"match": {"host": "x"}, "action": "deny"})),
+            "rules/request/0/match/host",
+        ),
+        (
+            rule(json!({"match": {"methods": ["HEAD"]}, "action": "deny"})),
+            "rules/request/0/match/methods/0",
+        ),
+        (
+            rule(json!({"match": {}, "action": "redact"})),
+            "rules/request/0/redactConfig",
+        ),
+        (
+            rule(json!({"match": {}, "action": "allow", "label": 1})),
+            "rules/request/0/label",
+        ),
+        (
+            json!({"request": [], "fieldStepUpEnabled": 1}),
+            "rules/fieldStepUpEnabled",
+        ),
+    ] {
         assert_eq!(error(|c| c.rules = rules).0, path);
     }
+    let condition =
+        |condition: Value| rule(json!({"match": {"body": [condition]}, "action": "deny"}));
+    for (stored, member) in [
+        (json!({"path": "a", "op": "gt", "value": 1}), "op"),
+        (json!({"path": "a", "op": "in", "value": "x"}), "value"),
+        (json!({"path": "a", "op": "not_in"}), "value"),
+        (json!({"path": "a", "op": "in", "value": [1]}), "value/0"),
+        (
+            json!({"path": "a", "op": "exists", "value": false}),
+            "value",
+        ),
+        (json!({"path": "a", "op": "eq", "value": {"b": 1}}), "value"),
+        (json!({"path": "a", "op": "eq", "value": null}), "value"),
+        (json!({"path": "", "op": "exists"}), "path"),
+        (json!({"path": "a", "op": "exists", "not": true}), "not"),
+    ] {
+        let (path, _) = error(|c| c.rules = condition(stored));
+        assert_eq!(path, format!("rules/request/0/match/body/0/{member}"));
+    }
+    for (constraints, member) in [
+        (json!({"provider": "github"}), "provider"),
+        (json!({"provider": "telegram"}), "allowedChatIds"),
+        (
+            json!({"provider": "slack", "allowedChannelIds": [""]}),
+            "allowedChannelIds/0",
+        ),
+        (
+            json!({"provider": "slack", "allowedChatIds": ["x"]}),
+            "allowedChatIds",
+        ),
+    ] {
+        let (path, _) = error(|c| c.constraints = Some(constraints));
+        assert_eq!(path, format!("providerConstraints/{member}"));
+    }
+    let (path, _) = error(|c| c.limits = Some(json!({"maxPerDay": 9})));
+    assert_eq!(path, "rateLimits/maxPerDay");
+}
+
+#[test]
+fn faults_within_rules_are_told_as_clients_know_them() {
+    let fault = |found: Value| {
+        let rules = json!({"request": [{"match": found, "action": "deny"}]});
+        let columns = Columns {
+            rules,
+            ..Columns::default()
+        };
+        columns.compile().unwrap_err().in_rules().unwrap()
+    };
+    let url = fault(json!({"urlPattern": "(?=x)"}));
+    assert!(url.starts_with("request[0].match.urlPattern: invalid regex — (?=x): look-around"));
+    let body = fault(json!({"body": [{"path": "text", "op": "matches", "value": "[x"}]}));
+    assert!(
+        body.starts_with("request[0].match.body \"text\": invalid regex — [x: "),
+        "{body}"
+    );
 }
 
 #[test]
@@ -132,14 +211,18 @@ fn plain_http_is_only_for_exempt_hosts() {
 }
 
 #[test]
-fn byte_limits_are_taken_and_checked() {
+fn limits_are_taken_and_checked() {
     let mut columns = Columns {
-        limits: Some(json!({"maxPayloadSizeBytes": 10, "maxResponseSizeBytes": 20})),
+        limits: Some(
+            json!({"maxPayloadSizeBytes": 10, "maxResponseSizeBytes": 20,
+                           "maxRequestsPerHour": 30}),
+        ),
         ..Columns::default()
     };
     let limits = columns.compile().unwrap().limits();
     assert_eq!(limits.max_payload_bytes, Some(10));
     assert_eq!(limits.max_response_bytes, Some(20));
+    assert_eq!(limits.max_requests_per_hour, Some(30));
     columns.limits = Some(json!({"maxPayloadSizeBytes": 0}));
     assert!(columns.compile().is_err());
 }

@@ -1,0 +1,134 @@
+use ah5_contracts::policy::Method;
+use serde_json::json;
+
+use super::*;
+use crate::body::Body;
+use crate::url::CanonicalUrl;
+
+fn check(constraints: &Value, url: &str, body: Body<'_>) -> Result<Trust, String> {
+    let url = CanonicalUrl::parse(url).unwrap();
+    let mut facts = Facts::new(Method::Post, &url, 0);
+    facts.tenant = Some("T1");
+    Constraints::compile(constraints)
+        .unwrap()
+        .check(&facts, &Reading::new(body))
+}
+
+fn json(text: &str) -> Body<'_> {
+    Body::new(text.as_bytes(), Some("application/json"))
+}
+
+const TRUSTED: Trust = Trust {
+    target: true,
+    response: true,
+};
+
+#[test]
+fn a_telegram_chat_is_held_to_the_list_wherever_it_is_named() {
+    let list = json!({"provider": "telegram", "allowedChatIds": ["1", "@news"]});
+    let url = "https://api.telegram.org/bot/sendMessage";
+    assert_eq!(check(&list, url, json("{\"chat_id\":1}")), Ok(TRUSTED));
+    assert_eq!(
+        check(&list, url, json("{\"chat_id\":\"@news\"}")),
+        Ok(TRUSTED)
+    );
+    assert_eq!(
+        check(&list, url, json("{\"text\":\"x\"}")),
+        Ok(Trust::default())
+    );
+    let form = Some("application/x-www-form-urlencoded");
+    for (url, body) in [
+        (url, json("{\"chat_id\":9}")),
+        (url, json("{\"CHAT_ID\":9}")),
+        (url, json("{\"chat_id\":1,\"from_chat_id\":9}")),
+        (
+            url,
+            json("{\"chat_id\":1,\"reply_parameters\":{\"chat_id\":9}}"),
+        ),
+        (url, Body::new(b"chat_id=9", form)),
+        (
+            url,
+            Body::new(b"chat_id=1&reply_parameters=%7B%22chat_id%22%3A9%7D", form),
+        ),
+        (
+            "https://api.telegram.org/bot/sendMessage?chat_id=9",
+            json("{\"chat_id\":1}"),
+        ),
+        (
+            url,
+            Body::new(b"--x", Some("multipart/form-data; boundary=x")),
+        ),
+        (url, json("{\"chat_id\":1,\"chat_id\":9}")),
+    ] {
+        assert!(check(&list, url, body).is_err(), "{url} {body:?}");
+    }
+    let refused = check(&list, url, json("{\"chat_id\":9}"));
+    assert_eq!(
+        refused,
+        Err("Chat ID 9 is not in the allowed chat list".to_owned())
+    );
+    let open = json!({"provider": "telegram", "allowedChatIds": []});
+    assert_eq!(
+        check(&open, url, json("{\"chat_id\":9}")),
+        Ok(Trust::default())
+    );
+}
+
+#[test]
+fn a_slack_channel_is_held_to_the_list_and_direct_messages_are_not_trusted() {
+    let list = json!({"provider": "slack", "allowedChannelIds": ["C1", "D1"]});
+    let url = "https://slack.com/api/chat.postMessage";
+    let target = |body| check(&list, url, json(body)).map(|trust| trust.target);
+    assert_eq!(target("{\"channel\":\"C1\"}"), Ok(true));
+    assert_eq!(target("{\"channel\":\"D1\"}"), Ok(true));
+    assert_eq!(target("{\"channel\":\"D9\"}"), Ok(false));
+    assert_eq!(target("{\"channels\":\"C1,D9\"}"), Ok(false));
+    assert_eq!(target("{\"text\":\"x\"}"), Ok(false));
+    for body in [
+        "{\"channel\":\"C9\"}",
+        "{\"channel\":\"U1\"}",
+        "{\"channel\":[\"C1\",\"C9\"]}",
+        "{\"channels\":\"C1, C9\"}",
+        "{\"channel_id\":\"C9\"}",
+    ] {
+        assert!(target(body).is_err(), "{body}");
+    }
+    let query = "https://slack.com/api/chat.postMessage?channel=C9";
+    assert!(check(&list, query, Body::default()).is_err());
+}
+
+#[test]
+fn teams_chats_channels_and_tenants_are_read_from_path_and_connection() {
+    let list = json!({"provider": "microsoft", "allowedChatIds": ["c1"],
+                      "allowedChannelIds": ["19:k@thread"], "allowedTenantIds": ["t1"]});
+    let root = "https://graph.microsoft.com";
+    let teams = |path: &str| check(&list, &format!("{root}{path}"), Body::default());
+    for path in [
+        "/v1.0/chats/c1/messages",
+        "/v1.0/me/chats/c1",
+        "/v1.0/teams/t/channels/19:k@thread",
+    ] {
+        assert_eq!(teams(path).map(|trust| trust.response), Ok(true), "{path}");
+    }
+    for path in [
+        "/v1.0/chats/c9/messages",
+        "/V1.0/Chats/c9",
+        "/v1.0/chats('c9')/messages",
+        "/v1.0/users/u/chats/c9",
+        "/v1.0/teams/t/channels/k9",
+        "/v1.0/teams/t/channels('k9')",
+    ] {
+        assert!(teams(path).is_err(), "{path}");
+    }
+    assert_eq!(teams("/v1.0/me"), Ok(Trust::default()));
+    let other = json!({"provider": "microsoft", "allowedTenantIds": ["t2"]});
+    let refused = check(
+        &other,
+        "https://graph.microsoft.com/v1.0/me",
+        Body::default(),
+    );
+    assert_eq!(
+        refused,
+        Err("Tenant ID T1 is not in the allowed tenant list".to_owned())
+    );
+}

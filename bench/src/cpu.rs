@@ -1,6 +1,6 @@
 //! CPU time by the scheduler's own nanosecond counters; clock ticks are too coarse for one round.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -8,9 +8,16 @@ use std::time::Duration;
 /// What every thread of some processes had used at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
-    threads: HashMap<(u32, u32), u64>,
+    threads: HashMap<(u32, u32), Thread>,
     /// Children that ended and were waited for, in clock ticks: all the kernel keeps of them.
     reaped: HashMap<u32, u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Thread {
+    /// As it calls itself, without a number at the end.
+    name: String,
+    used: u64,
 }
 
 // === impl Reading ===
@@ -22,7 +29,7 @@ impl Reading {
             let tasks = fs::read_dir(format!("/proc/{process}/task"));
             for task in tasks.into_iter().flatten().flatten() {
                 let thread = task.file_name().to_str().and_then(|name| name.parse().ok());
-                if let Some((thread, used)) = thread.zip(scheduled(&task.path())) {
+                if let Some((thread, used)) = thread.zip(Thread::of(&task.path())) {
                     reading.threads.insert((process, thread), used);
                 }
             }
@@ -34,15 +41,44 @@ impl Reading {
     }
 
     pub fn since(&self, earlier: &Self) -> Duration {
-        let threads = self.threads.iter().map(|(thread, now)| {
-            now.saturating_sub(earlier.threads.get(thread).copied().unwrap_or(0))
-        });
+        let threads = self.threads_since(earlier).map(|(_, used)| used);
         let reaped = self.reaped.iter().map(|(process, now)| {
             now.saturating_sub(earlier.reaped.get(process).copied().unwrap_or(*now))
         });
         let ticks: u64 = reaped.sum();
         let tick = NANOS / rustix::param::clock_ticks_per_second().max(1);
         Duration::from_nanos(threads.sum::<u64>() + ticks * tick)
+    }
+
+    /// The same by the threads' names; without children that ended.
+    pub fn by_name_since(&self, earlier: &Self) -> BTreeMap<String, Duration> {
+        let mut names = BTreeMap::new();
+        for (name, used) in self.threads_since(earlier) {
+            *names.entry(name.to_owned()).or_default() += Duration::from_nanos(used);
+        }
+        names
+    }
+
+    fn threads_since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = (&'a str, u64)> {
+        self.threads.iter().map(|(id, thread)| {
+            let before = earlier.threads.get(id).map_or(0, |thread| thread.used);
+            (thread.name.as_str(), thread.used.saturating_sub(before))
+        })
+    }
+}
+
+// === impl Thread ===
+
+impl Thread {
+    fn of(task: &Path) -> Option<Self> {
+        let name = fs::read_to_string(task.join("comm")).ok()?;
+        let name = name
+            .trim()
+            .trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+        Some(Self {
+            name: name.to_owned(),
+            used: scheduled(task)?,
+        })
     }
 }
 
@@ -127,7 +163,10 @@ mod tests {
                 "no time is counted"
             );
         }
-        assert!(Reading::of(&us).since(&before) >= Duration::from_millis(20));
+        let now = Reading::of(&us);
+        assert!(now.since(&before) >= Duration::from_millis(20));
+        let by_name: Duration = now.by_name_since(&before).values().sum();
+        assert!(by_name >= Duration::from_millis(20));
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub async fn run(options: Options, cancel: &Cancel) -> anyhow::Result<()> {
             .with_context(|| table.title.clone())?;
         cast.settle().await?;
         report.add(&report::table(&table.title, &series))?;
-        report.add(&report::postgres(&series).unwrap_or_default())?;
+        report.add(&report::product(&series).unwrap_or_default())?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The tables: Markdown, so that what is printed can be kept as it is.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::rounds::{Round, Series};
@@ -67,12 +68,22 @@ pub fn table(title: &str, all: &[Series]) -> String {
     text
 }
 
-/// What Postgres used for the product's calls.
-pub fn postgres(all: &[Series]) -> Option<String> {
+/// Where the product's CPU time went, and what Postgres used apart from it.
+pub fn product(all: &[Series]) -> Option<String> {
     let series = find(all, PRODUCT)?;
-    let used = spread(series, 1, |round| round.cpu_postgres);
+    let rounds = series.rounds.iter();
+    let names: BTreeSet<&String> = rounds
+        .flat_map(|round| round.cpu_by_thread.keys())
+        .collect();
+    let used = |round: &Round, name| round.cpu_by_thread.get(name).copied().unwrap_or(0.0);
+    let threads = names.into_iter();
+    let threads = threads.map(|name| format!("{name} {}", median(series, 1, |it| used(it, name))));
+    let threads: Vec<String> = threads.collect();
+    let postgres = spread(series, 1, |round| round.cpu_postgres);
     Some(format!(
-        "\nPostgres, all its processes: {used} µs a call of {PRODUCT}\n"
+        "\nThe {PRODUCT}'s µs a call by thread: {}.\n\n\
+         Postgres, all its processes: {postgres} µs a call of the {PRODUCT}.\n",
+        threads.join(", ")
     ))
 }
 
@@ -134,12 +145,13 @@ const HEAD: [&str; 11] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{BARE_HYPER, NGINX, PRODUCT, postgres, table};
+    use super::{BARE_HYPER, NGINX, PRODUCT, product, table};
     use crate::rounds::{Round, Series};
 
     fn series(name: &'static str, cpu: [f64; 3]) -> Series {
         let rounds = cpu.map(|cpu| Round {
             cpu,
+            cpu_by_thread: [("worker".to_owned(), cpu - 1.0)].into(),
             cpu_postgres: cpu / 10.0,
             ..Round::default()
         });
@@ -162,11 +174,9 @@ mod tests {
         let expected =
             "| data plane | 60.0 [30.0..120.0] | 3.00 [3.00..3.00] | 1.50 [1.50..1.50] |";
         assert!(line.starts_with(expected), "{line}");
-        assert!(
-            postgres(&all)
-                .unwrap()
-                .contains("6.0 [3.0..12.0] µs a call")
-        );
+        let text = product(&all).unwrap();
+        assert!(text.contains("by thread: worker 59.0."), "{text}");
+        assert!(text.contains("6.0 [3.0..12.0] µs a call"), "{text}");
     }
 
     #[test]
@@ -176,6 +186,6 @@ mod tests {
             text.contains("| data plane | 2.0 [1.0..3.0] | - | - |"),
             "{text}"
         );
-        assert_eq!(postgres(&[series(NGINX, [1.0; 3])]), None);
+        assert_eq!(product(&[series(NGINX, [1.0; 3])]), None);
     }
 }

@@ -1,6 +1,7 @@
 //! One round of one proxy: warm up, wait until it is quiet, measure, wait until it is quiet again.
 //! What trails the answers, such as writing the audit trail, counts as part of the calls.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
@@ -20,6 +21,8 @@ pub struct Round {
     pub calls: u64,
     pub per_second: f64,
     pub cpu: f64,
+    /// The same by the names of the proxy's threads.
+    pub cpu_by_thread: BTreeMap<String, f64>,
     pub cpu_load: f64,
     pub cpu_upstream: f64,
     pub cpu_postgres: f64,
@@ -84,10 +87,15 @@ fn figures(bench: &Bench, outcome: &Outcome, [start, end, last]: [&Mark; 3]) -> 
             .duration_since(start.at)
             .as_secs_f64()
             .max(f64::EPSILON);
+    let by_thread = last.proxy.by_name_since(&start.proxy);
     Round {
         calls,
         per_second: calls as f64 / outcome.elapsed.as_secs_f64().max(f64::EPSILON),
         cpu: per_call(last.proxy.since(&start.proxy)),
+        cpu_by_thread: by_thread
+            .into_iter()
+            .map(|(name, used)| (name, per_call(used)))
+            .collect(),
         cpu_load: per_call(end.load.saturating_sub(start.load)),
         cpu_upstream: per_call(last.arrived.since(&start.arrived).cpu),
         cpu_postgres: per_call(last.postgres.since(&start.postgres)),

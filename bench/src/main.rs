@@ -35,6 +35,10 @@ mod upstream;
 
 use std::process::ExitCode;
 
+// As the data plane has it: the bare proxy is to differ in what it does only.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {
     command::main()

@@ -7,6 +7,10 @@ use ah5_data_plane::serve;
 use ah5_settings::Settings;
 use clap::{Parser, Subcommand};
 
+// A call is many small pieces of memory, taken by one thread and given back by another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code for bad usage or configuration (`EX_USAGE` of sysexits.h).
 const EX_USAGE: u8 = 64;
 

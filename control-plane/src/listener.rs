@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -71,7 +73,10 @@ fn connect(
     // Only a hint to the kernel.
     drop(stream.set_nodelay(true));
     let router = router.clone();
+    let seen = Arc::new(AtomicBool::new(false));
+    let spoken = seen.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        spoken.store(true, Ordering::Relaxed);
         let router = router.clone();
         async move {
             let mut request = edge::drop_trailing_slash(request.map(Body::new));
@@ -81,6 +86,20 @@ fn connect(
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection.into_owned());
-    // How a connection ends is the client's affair.
-    tokio::spawn(async move { drop(connection.await) });
+    tokio::spawn(async move {
+        tokio::select! {
+            // How a connection ends is the client's affair.
+            _ = connection => {}
+            () = silence(&seen) => {}
+        }
+    });
+}
+
+/// Ends when there was no request for so long. Nothing else limits how long a client takes to say
+/// which version of HTTP it speaks.
+async fn silence(seen: &AtomicBool) {
+    tokio::time::sleep(HEAD_TIMEOUT).await;
+    if seen.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
 }

@@ -148,9 +148,9 @@ impl Permit {
         let limits = self.admission.limits;
         let mut used = self.admission.used();
         let active = used.workspaces.len().max(1);
-        let total = used.total.bytes + bytes;
+        let total = used.total.bytes.saturating_add(bytes);
         let share = used.workspaces.entry(self.workspace).or_default();
-        let within = share.bytes + bytes <= limits.bytes / active;
+        let within = share.bytes.saturating_add(bytes) <= limits.bytes / active;
         if total > limits.bytes || (!within && total > limits.bytes / 4 * 3) {
             return Err(overload());
         }

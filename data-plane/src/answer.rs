@@ -15,10 +15,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use serde_json::json;
 
+use crate::admission::Permit;
 use crate::plane::Plane;
 use crate::request::{Refusal, Relay, RelayError};
 
-pub struct AnswerBody(Kind);
+pub struct AnswerBody {
+    kind: Kind,
+    /// Of the call, for as long as its answer is in memory.
+    _permit: Option<Permit>,
+}
 
 enum Kind {
     Full(Option<Bytes>),
@@ -33,7 +38,7 @@ pub struct Dress {
 }
 
 pub fn json(status: StatusCode, text: Vec<u8>, audit_id: Option<AuditId>) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody(Kind::Full(Some(Bytes::from(text)))));
+    let mut response = Response::new(AnswerBody::full(Bytes::from(text)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -89,7 +94,7 @@ impl Dress {
     }
 
     pub fn finish(self, plane: &Plane, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
-        if !matches!(response.body().0, Kind::Full(_)) {
+        if !matches!(response.body().kind, Kind::Full(_)) {
             return response;
         }
         let headers = response.headers_mut();
@@ -109,12 +114,32 @@ impl Dress {
 // === impl AnswerBody ===
 
 impl AnswerBody {
-    pub const fn provider(bytes: Bytes) -> Self {
-        Self(Kind::Provider(Some(bytes)))
+    fn full(bytes: Bytes) -> Self {
+        Self {
+            kind: Kind::Full(Some(bytes)),
+            _permit: None,
+        }
+    }
+
+    pub const fn provider(bytes: Bytes, permit: Option<Permit>) -> Self {
+        Self {
+            kind: Kind::Provider(Some(bytes)),
+            _permit: permit,
+        }
     }
 
     pub fn relay(relay: Relay) -> Self {
-        Self(Kind::Relay(Box::new(relay)))
+        Self {
+            kind: Kind::Relay(Box::new(relay)),
+            _permit: None,
+        }
+    }
+
+    pub fn keeping(self, permit: Option<Permit>) -> Self {
+        Self {
+            _permit: permit,
+            ..self
+        }
     }
 }
 
@@ -126,7 +151,7 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Full(bytes) | Kind::Provider(bytes) => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -135,14 +160,14 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Full(bytes) | Kind::Provider(bytes) => bytes.is_none(),
             Kind::Relay(relay) => relay.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Full(bytes) | Kind::Provider(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }

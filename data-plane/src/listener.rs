@@ -149,10 +149,11 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let http2 = AtomicBool::new(false);
+        let (http2, seen) = (AtomicBool::new(false), AtomicBool::new(false));
         let service = service_fn(|request: Request<Incoming>| {
             let h2 = request.version() == Version::HTTP_2;
             http2.store(h2, Ordering::Relaxed);
+            seen.store(true, Ordering::Relaxed);
             let (plane, closing) = (self.plane.clone(), self.phase.borrow().ne(&Phase::Serving));
             async move {
                 let response = answer_safely(plane, request, peer).await;
@@ -166,10 +167,13 @@ impl Server {
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let mut phase = self.phase.clone();
+        let silence = silence(&seen, self.config.keep_alive);
+        tokio::pin!(silence);
         loop {
             tokio::select! {
                 // How a connection ends is the client's affair.
                 _ = &mut connection => return,
+                () = &mut silence => return,
                 changed = phase.changed() => {
                     let ending = changed.is_err() || *phase.borrow() == Phase::Ending;
                     // On HTTP/2 a GOAWAY loses nothing. An idle HTTP/1 connection may have a
@@ -184,6 +188,15 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// Ends when there was no request for so long. Nothing else limits how long a client takes to say
+/// which version of HTTP it speaks.
+async fn silence(seen: &AtomicBool, limit: Duration) {
+    sleep(limit).await;
+    if seen.load(Ordering::Relaxed) {
+        std::future::pending().await
     }
 }
 

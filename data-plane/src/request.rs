@@ -83,6 +83,7 @@ async fn steps(
     let mut asked = match found.route.endpoint {
         Endpoint::Execute => {
             let text = body::read(head, body, found.route.max_body, &mut permit).await?;
+            renew(plane, &mut caller)?;
             parse::envelope(plane, &mut caller, head, &text).await?
         }
         Endpoint::ProxyByPath => parse::by_path(plane, &mut caller, head, found.rest, body).await?,
@@ -94,6 +95,7 @@ async fn steps(
     // 3. May it be done?
     if decide::reads_bodies(&caller, &asked, call.began()) {
         body::hold(&mut asked, &mut permit).await?;
+        renew(plane, &mut caller)?;
     }
     let judged = decide::decide(&caller, asked, call)?;
     // 4. The credential, put in as the last change.
@@ -102,6 +104,14 @@ async fn steps(
     let provider = forward::forward(plane, call, sealed).await?;
     // 6. What comes back, filtered on its way.
     reply::reply(plane, call, provider, permit).await
+}
+
+/// After a wait for the agent's own bytes: what was true when the call came may not be true now.
+fn renew(plane: &Plane, caller: &mut Caller) -> Result<(), Refusal> {
+    if !plane.is_fresh() {
+        return Err(stale());
+    }
+    caller.renew(plane)
 }
 
 async fn authenticated(

@@ -554,3 +554,84 @@ async fn every_call_leaves_a_row_that_says_what_was_done() {
         assert_eq!(row["metadata"][member], value, "{text}");
     }
 }
+
+#[tokio::test]
+async fn the_credential_does_not_come_back_by_way_of_a_redirect_or_in_pieces() {
+    let world = World::open().await;
+    let auth = json!({"kind": "query", "name": "key"});
+    let base = world.url("/v2");
+    let connection = world.owner.connect(&base, &auth, SECRET).await.unwrap();
+    let lists = world.allowlists(&["GET"], "/v2/**");
+    world
+        .owner
+        .allow(&world.agent.id, &connection, &lists)
+        .await
+        .unwrap();
+    let get = |target: &str| world.agent.proxy(&connection, Method::GET, target);
+    world
+        .until(|| async { world.send(get("/known")).await.status == 200 })
+        .await;
+    let odd = format!("%25{:02x}{}", SECRET.as_bytes()[0], &SECRET[1..]);
+    for to in [
+        format!("//elsewhere.test/next?key={SECRET}"),
+        format!("https://{SECRET}.test/"),
+        format!("/v2/next?key={SECRET}"),
+        format!("/v2/next?key={odd}"),
+    ] {
+        let answer = world
+            .send(get(&format!("/redirect?to={}", to.replace('?', "%3F"))))
+            .await;
+        assert!(!answer.contains(SECRET), "{to}: {}", answer.text());
+        let location = answer.header("location").unwrap_or_default();
+        assert!(!location.contains(&SECRET[1..]), "{to}: {location}");
+    }
+    let ranged = get("/leak/body?param=key").header("range", "bytes=0-7");
+    assert_eq!(world.send(ranged).await.status, 200);
+    assert!(
+        world.seen("/v2/leak/body").await[0]
+            .header("range")
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_call_whose_agent_went_away_has_its_row() {
+    let world = World::open().await;
+    let call = world
+        .agent
+        .proxy(&world.connection, Method::GET, "/slow?head=3000");
+    let waiting = world.planes[0].open(call);
+    let seen = async {
+        world
+            .until(|| async { !world.seen("/v2/slow").await.is_empty() })
+            .await
+    };
+    tokio::select! {
+        _ = waiting => panic!("it takes longer"),
+        () = seen => {}
+    }
+    world
+        .until(|| async {
+            let rows = world.audit("execution_completed", 1).await;
+            rows.iter()
+                .any(|row| row["metadata"]["outcome"] == "unknown")
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_was_done_is_recorded_as_done_whatever_the_agent_is_told() {
+    let world = World::open().await;
+    world
+        .get("/redirect?to=https://evil.test/")
+        .await
+        .expect(403)
+        .unwrap();
+    world
+        .until(|| async {
+            let rows = world.audit("execution_completed", 1).await;
+            rows.iter()
+                .any(|row| row["metadata"]["responseStatus"] == 302)
+        })
+        .await;
+}

@@ -224,3 +224,79 @@ async fn a_database_that_goes_away_stops_nothing_at_first_and_everything_later()
     // What was done meanwhile is in the trail.
     world.audit("execution_completed", answered.min(100)).await;
 }
+
+/// Sends the head and the beginning of a body now, the rest later.
+async fn half_sent(world: &World, head: &str, begin: &str) -> tokio::net::TcpStream {
+    use tokio::io::AsyncWriteExt as _;
+    let address = world.stack.data_plane(0).listen;
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "plays a client that stops half-way"
+    )]
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let auth = format!("host: h\r\nauthorization: Bearer {}\r\n", world.agent.token);
+    stream
+        .write_all(format!("{head}{auth}\r\n{begin}").as_bytes())
+        .await
+        .unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_call_that_was_begun_before_a_revocation_is_not_made_after_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let world = World::open().await;
+    let body = json!({
+        "model": "B", "connectionId": world.connection, "method": "POST",
+        "url": world.url("/v2/count/begun"), "body": {},
+    })
+    .to_string();
+    let length = body.len();
+    let execute = format!(
+        "POST /v1/vault/execute HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"
+    );
+    let proxy = format!(
+        "PUT /v1/proxy/{}/count/upload HTTP/1.1\r\ntransfer-encoding: chunked\r\n",
+        world.connection
+    );
+    let mut execute = half_sent(&world, &execute, &body[..20]).await;
+    let mut proxy = half_sent(&world, &proxy, "5\r\nhello\r\n").await;
+    sleep(Duration::from_millis(200)).await;
+    world.owner.disable(&world.agent.id).await.unwrap();
+    world
+        .until(|| async { world.get("/x").await.status == 401 })
+        .await;
+    let _ = execute.write_all(&body.as_bytes()[20..]).await;
+    let _ = proxy.write_all(b"0\r\n\r\n").await;
+    for stream in [&mut execute, &mut proxy] {
+        let mut answer = [0; 12];
+        let read = timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
+        let status = String::from_utf8_lossy(&answer[..read.unwrap().unwrap_or(0)]).into_owned();
+        assert!(!status.contains("200"), "{status}");
+    }
+    assert!(world.seen("/v2/count/begun").await.is_empty());
+    let upload = world.seen("/v2/count/upload").await;
+    assert!(
+        upload.iter().all(|entry| !entry.body_complete),
+        "{upload:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_persons_answer_ends_with_the_session() {
+    let world = World::open().await;
+    let path = format!("/v1/proxy/{}/sse?events=1000&interval=50", world.connection);
+    let call = ah5_testkit::client::Call::get(path).bearer(&world.owner.token);
+    let call = call.header("x-ah5-agent-id", &*world.agent.id);
+    let answer = world.planes[0].open(call).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    world
+        .owner
+        .with_cookie("/api/auth/sign-out")
+        .await
+        .unwrap()
+        .expect(200)
+        .unwrap();
+    let ended = timeout(Duration::from_secs(10), answer.into_body().collect()).await;
+    assert!(ended.unwrap().is_err(), "cut, not ended");
+}

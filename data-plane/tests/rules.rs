@@ -212,7 +212,7 @@ async fn what_a_rule_should_filter_and_cannot_stays_here() {
     let call = call
         .header("content-type", "text/plain")
         .header("range", "bytes=0-0");
-    world.send(call.body(partial)).await.expect(403).unwrap();
+    world.send(call.body(partial)).await.expect(502).unwrap();
     let seen = world.seen("/v2/raw").await;
     assert!(seen.iter().all(|entry| entry.header("range").is_none()));
 

@@ -230,6 +230,27 @@ async fn a_length_beside_a_coding_means_nothing() {
 }
 
 #[tokio::test]
+async fn a_client_that_says_nothing_is_not_waited_for() {
+    let builder = support::two_planes()
+        .data_planes(1)
+        .env("KEEP_ALIVE_MS", "300");
+    let stack = builder.start().unwrap();
+    let address = stack.data_plane(0).listen;
+    for said in [
+        "",
+        "P",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET /v1/proxy HTTP/1.1\r\nhost",
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let closed = timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok(), "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_has_been_through_us_is_not_made_again() {
     let world = World::open().await;
     let origin = world.stack.origin().split_once("://").unwrap().1.to_owned();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ah5_contracts::audit::ActorKind;
 use ah5_contracts::claims::{AGENT_TOKEN_PREFIX, AgentClaims, PERSONAL_TOKEN_PREFIX, UserClaims};
-use ah5_contracts::id::{AgentId, UserId, WorkspaceId};
+use ah5_contracts::id::{AgentId, SessionId, UserId, WorkspaceId};
 use ah5_contracts::role::Role;
 use ah5_edge::credential::{Presented, presented};
 use ah5_security::token::{TokenError, peek_kid};
@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode};
 use self::memory::Remembered;
 use super::Refusal;
 use crate::plane::Plane;
-use crate::snapshot::{Globals, Workspace};
+use crate::snapshot::{Globals, Published, Workspace};
 
 pub mod memory;
 
@@ -24,6 +24,7 @@ pub struct Caller {
     pub identity: Identity,
     /// Of the agent, as the token has it.
     epoch: i64,
+    pub person: Option<Person>,
     pub workspace_id: WorkspaceId,
     pub workspace: Arc<Workspace>,
 }
@@ -41,6 +42,13 @@ pub enum Identity {
     Agent(AgentId),
     /// A person, who acts as the agent that the request names.
     User(UserId),
+}
+
+/// Somebody signed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Person {
+    user: UserId,
+    session: SessionId,
 }
 
 // === impl Caller ===
@@ -83,11 +91,25 @@ impl Caller {
     pub fn renew(&mut self, plane: &Plane) -> Result<(), Refusal> {
         let workspace = plane.published.workspace(self.workspace_id);
         self.workspace = workspace.ok_or_else(bad_key)?;
-        let still = match self.identity {
-            Identity::Agent(id) => is_in_force(&self.workspace, id, self.epoch),
-            Identity::User(id) => self.workspace.members.get(&id) >= Some(&Role::Admin),
+        let still = match (self.identity, self.person) {
+            (Identity::Agent(id), _) => is_in_force(&self.workspace, id, self.epoch),
+            (Identity::User(_), Some(person)) => person.may_act(&plane.published, &self.workspace),
+            (Identity::User(_), None) => false,
         };
         if still { Ok(()) } else { Err(bad_key()) }
+    }
+}
+
+// === impl Person ===
+
+impl Person {
+    /// The session lives, the account is not disabled, and the role of today will do.
+    #[must_use]
+    pub fn may_act(self, published: &Published, workspace: &Workspace) -> bool {
+        let globals = published.globals();
+        !globals.revoked_sessions.contains(&self.session)
+            && !globals.disabled_users.contains(&self.user)
+            && workspace.members.get(&self.user) >= Some(&Role::Admin)
     }
 }
 
@@ -143,6 +165,7 @@ fn in_force(plane: &Plane, token: &Remembered) -> Option<Caller> {
     is_in_force(&workspace, token.agent, token.epoch).then_some(Caller {
         identity: Identity::Agent(token.agent),
         epoch: token.epoch,
+        person: None,
         workspace_id: token.workspace,
         workspace,
     })
@@ -185,6 +208,10 @@ async fn user(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Refusal> {
     Ok(Caller {
         identity: Identity::User(claims.sub),
         epoch: 0,
+        person: Some(Person {
+            user: claims.sub,
+            session: claims.sid,
+        }),
         workspace_id: claims.wid,
         workspace,
     })

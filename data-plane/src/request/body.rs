@@ -74,7 +74,7 @@ async fn collect(
 ///
 /// # Errors
 /// As [`read`].
-pub async fn hold(asked: &mut Asked, permit: &mut Permit) -> Result<(), Refusal> {
+pub async fn hold(asked: &mut Asked<'_>, permit: &mut Permit) -> Result<(), Refusal> {
     let (body, declared) = match std::mem::replace(&mut asked.body, AskedBody::None) {
         AskedBody::Stream(body, declared) => (body, declared),
         other => {

@@ -12,6 +12,7 @@ use super::{Caller, Identity, Refusal};
 use crate::metrics;
 use crate::plane::Plane;
 use crate::routes::Endpoint;
+use crate::spool::Recorder;
 
 pub struct Call {
     pub audit_id: AuditId,
@@ -24,6 +25,15 @@ pub struct Call {
     timings: Vec<i32>,
     /// Somebody else records it.
     taken: bool,
+    /// Set once the provider may have got the request: from then on there is a row, whatever
+    /// happens to the call.
+    sent: Option<Sent>,
+}
+
+struct Sent {
+    recorder: Recorder,
+    upstream_status: Option<u16>,
+    bytes_in: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -71,6 +81,7 @@ impl Call {
             what: What::default(),
             timings: Vec::with_capacity(8),
             taken: false,
+            sent: None,
         }
     }
 
@@ -99,7 +110,7 @@ impl Call {
         self.what.endpoint = Some(endpoint);
     }
 
-    pub fn asked(&mut self, asked: &Asked) {
+    pub fn asked(&mut self, asked: &Asked<'_>) {
         self.what.agent = Some(asked.agent);
         self.what.connection = Some(asked.connection);
         self.what.method = Some(asked.method.as_str());
@@ -119,11 +130,37 @@ impl Call {
         self.taken = true;
         Self {
             taken: false,
+            sent: self.sent.take(),
             who: self.who.take(),
             what: std::mem::take(&mut self.what),
             timings: std::mem::take(&mut self.timings),
-            ..*self
+            audit_id: self.audit_id,
+            began: self.began,
+            marked: self.marked,
+            ts: self.ts,
         }
+    }
+
+    /// The request is about to go out.
+    pub fn sending(&mut self, recorder: &Recorder) {
+        self.sent = Some(Sent {
+            recorder: recorder.clone(),
+            upstream_status: None,
+            bytes_in: 0,
+        });
+    }
+
+    /// The provider's answer has begun.
+    pub fn answered(&mut self, status: u16, bytes_in: u64) {
+        if let Some(sent) = &mut self.sent {
+            sent.upstream_status = Some(status);
+            sent.bytes_in = bytes_in;
+        }
+    }
+
+    /// No byte of the request has left.
+    pub fn not_sent(&mut self) {
+        self.sent = None;
     }
 
     pub fn dropped_headers(&mut self, names: &[http::HeaderName]) {
@@ -144,25 +181,28 @@ impl Call {
         if self.taken {
             return Some(self.audit_id);
         }
-        let verdict = match refusal.status.as_u16() {
-            500.. => Verdict::Error,
-            _ => Verdict::Denied,
-        };
-        let action = match refusal.kind {
-            super::Kind::Upstream => "execution_completed",
-            _ => "execution_denied",
+        let (verdict, action) = match refusal.status.as_u16() {
+            _ if self.sent.is_some() => (Verdict::Error, "execution_completed"),
+            500.. => (Verdict::Error, "execution_denied"),
+            _ => (Verdict::Denied, "execution_denied"),
         };
         let reason = refusal.recorded.unwrap_or(&refusal.error);
         let details = json!({
             "status": refusal.status.as_u16(), "reason": reason, "kind": refusal.kind.as_str(),
         });
-        let event = self.event(action, verdict, details)?;
+        let sent = self.sent.take();
+        let mut event = self.event(action, verdict, details)?;
+        if let Some(sent) = sent {
+            event.upstream_status = sent.upstream_status.map(u16::cast_signed);
+            event.bytes_in = Some(sent.bytes_in.cast_signed());
+        }
         plane.recorder.record(event);
         Some(self.audit_id)
     }
 
     /// Records how a forwarded call ended. Its answer has left by then.
     pub fn completed(mut self, plane: &Plane, outcome: &Outcome) {
+        self.sent = None;
         self.mark();
         metrics::completed(self.what.endpoint, outcome, self.began.elapsed());
         let mut details = serde_json::Map::new();
@@ -220,5 +260,21 @@ impl Call {
             timings: std::mem::take(&mut self.timings),
             details: details.to_string(),
         })
+    }
+}
+
+/// An agent that goes away, or a panic, ends a call anywhere. Once it was sent it is recorded all the
+/// same: what the provider made of it is not known.
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Some(sent) = self.sent.take() else {
+            return;
+        };
+        let details = json!({"fault": "agent_gone", "outcome": "unknown"});
+        if let Some(mut event) = self.event("execution_completed", Verdict::Error, details) {
+            event.upstream_status = sent.upstream_status.map(u16::cast_signed);
+            event.bytes_in = Some(sent.bytes_in.cast_signed());
+            sent.recorder.record(event);
+        }
     }
 }

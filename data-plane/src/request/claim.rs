@@ -10,7 +10,7 @@ use http::header::CONTENT_ENCODING;
 use tokio::time::Instant;
 
 use super::Caller;
-use super::authenticate::is_in_force;
+use super::authenticate::{Person, is_in_force};
 use super::decide::{in_force, policies};
 use super::parse::{Asked, AskedBody, Wishes};
 use crate::snapshot::{Published, Workspace};
@@ -22,6 +22,8 @@ pub struct Claim {
     version: i64,
     agent: AgentId,
     epoch: i64,
+    /// Who acts as the agent, if a person does.
+    person: Option<Person>,
     connection: ConnectionId,
     service: &'static str,
     method: Method,
@@ -48,7 +50,7 @@ enum Seen {
 
 impl Claim {
     /// `now` in seconds since 1970-01-01 UTC.
-    pub fn of(caller: &Caller, asked: &Asked, now: i64) -> Self {
+    pub fn of(caller: &Caller, asked: &Asked<'_>, now: i64) -> Self {
         let workspace = &caller.workspace;
         let agent = workspace.agents.get(&asked.agent);
         let connection = workspace.connections.get(&asked.connection);
@@ -57,6 +59,7 @@ impl Claim {
             version: workspace.version(),
             agent: asked.agent,
             epoch: agent.map_or(0, |agent| agent.epoch),
+            person: caller.person,
             connection: asked.connection,
             service: connection.map_or("", |connection| connection.service.id),
             method: asked.method,
@@ -73,7 +76,10 @@ impl Claim {
         let Some(workspace) = published.workspace(self.workspace) else {
             return false;
         };
-        workspace.version() == self.version || self.holds_in(&workspace)
+        let person = self
+            .person
+            .is_none_or(|person| person.may_act(published, &workspace));
+        person && (workspace.version() == self.version || self.holds_in(&workspace))
     }
 
     fn holds_in(&self, workspace: &Workspace) -> bool {
@@ -100,7 +106,7 @@ impl Claim {
 // === impl Seen ===
 
 impl Seen {
-    fn of(asked: &Asked) -> Self {
+    fn of(asked: &Asked<'_>) -> Self {
         let bytes = match &asked.body {
             AskedBody::Stream(..) => return Self::Unread,
             AskedBody::Bytes(bytes, _) => bytes.clone(),

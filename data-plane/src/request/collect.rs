@@ -14,6 +14,9 @@ use super::relay::{Relay, RelayError};
 /// no memory for it.
 pub async fn collect(relay: &mut Relay) -> Result<Bytes, Refusal> {
     let expected = relay.size_hint().lower();
+    if expected > relay.max() {
+        return Err(broken(relay, RelayError::TooLarge));
+    }
     relay.reserve(usize::try_from(expected).unwrap_or(usize::MAX))?;
     let mut reserved = expected;
     let mut whole = BytesMut::new();

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use ah5_contracts::connection::ConnectionStatus;
 use ah5_contracts::id::{AgentId, ConnectionId};
 use ah5_policy::response::{ResponseFilter, RuleFilter};
 use ah5_policy::{Combined, CompiledPolicy, Decision, Limits, Redaction, decide_all};
@@ -15,8 +16,8 @@ use super::{Call, Caller, Refusal};
 use crate::snapshot::{Policy, Workspace};
 
 /// An allowed request, as it is to be sent.
-pub struct Judged {
-    pub asked: Asked,
+pub struct Judged<'h> {
+    pub asked: Asked<'h>,
     pub claim: Claim,
     pub limits: Limits,
     /// What rules replaced in the body.
@@ -26,7 +27,7 @@ pub struct Judged {
 }
 
 /// Whether a policy that counts has rules that read the request's body.
-pub fn reads_bodies(caller: &Caller, asked: &Asked, now: Instant) -> bool {
+pub fn reads_bodies(caller: &Caller, asked: &Asked<'_>, now: Instant) -> bool {
     let policies = policies(&caller.workspace, asked.agent, asked.connection);
     let mut compiled = policies.iter().filter_map(|policy| policy.in_force(now));
     compiled.any(CompiledPolicy::reads_bodies)
@@ -34,7 +35,11 @@ pub fn reads_bodies(caller: &Caller, asked: &Asked, now: Instant) -> bool {
 
 /// # Errors
 /// 403 with the reason and a hint: the default.
-pub fn decide(caller: &Caller, mut asked: Asked, call: &mut Call) -> Result<Judged, Refusal> {
+pub fn decide<'h>(
+    caller: &Caller,
+    mut asked: Asked<'h>,
+    call: &mut Call,
+) -> Result<Judged<'h>, Refusal> {
     let claim = Claim::of(caller, &asked, call.unix_seconds());
     let policies = policies(&caller.workspace, asked.agent, asked.connection);
     let Some(compiled) = in_force(policies, call.began()) else {
@@ -52,7 +57,7 @@ pub fn decide(caller: &Caller, mut asked: Asked, call: &mut Call) -> Result<Judg
     let filter = filter(std::mem::take(&mut combined.response));
     allowed(combined)?;
     check_limits(limits)?;
-    check_base(caller, &asked)?;
+    check_target(caller, &asked)?;
     if let (Some(body), AskedBody::Bytes(bytes, _)) = (body, &mut asked.body) {
         *bytes = Bytes::from(body);
     }
@@ -113,14 +118,23 @@ fn check_limits(limits: Limits) -> Result<(), Refusal> {
     }
 }
 
-fn check_base(caller: &Caller, asked: &Asked) -> Result<(), Refusal> {
+/// Agent and connection as of now: the workspace may be newer than the one they were found in.
+fn check_target(caller: &Caller, asked: &Asked<'_>) -> Result<(), Refusal> {
+    let agent = caller.workspace.agents.get(&asked.agent);
+    if !agent.is_some_and(|agent| agent.active) {
+        return Err(Refusal::conflict("Agent is disabled"));
+    }
     let connection = caller.workspace.connections.get(&asked.connection);
-    let base = connection.map(|connection| &connection.base);
-    if base.is_some_and(|base| asked.url.is_below(base)) {
+    let connection = connection.ok_or_else(|| Refusal::not_found("Connection not found"))?;
+    if connection.status != ConnectionStatus::Healthy {
+        return Err(Refusal::conflict("Connection has been revoked"));
+    }
+    if asked.url.is_below(&connection.base) {
         return Ok(());
     }
+    let base = &connection.base;
     Err(Refusal::forbidden(
         "Request denied: the URL is not below this connection's base URL",
-        base.map(|base| format!("This connection's base URL is {base}.")),
+        Some(format!("This connection's base URL is {base}.")),
     ))
 }

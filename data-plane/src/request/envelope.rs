@@ -195,11 +195,11 @@ fn pairs(name: &str, raw: Option<&RawValue>) -> Result<Vec<(String, String)>, Re
         }
         if pairs.iter().any(|(known, _)| *known == key) {
             return Err(Refusal::bad_request(format!(
-                "body/{name}/{key} is given twice"
+                "body/{name}/{key:.64} is given twice"
             )));
         }
         let value = scalar(value)
-            .ok_or_else(|| Refusal::bad_request(format!("body/{name}/{key} must be string")))?;
+            .ok_or_else(|| Refusal::bad_request(format!("body/{name}/{key:.64} must be string")))?;
         pairs.push((key, value));
     }
     Ok(pairs)

@@ -30,23 +30,57 @@ pub async fn forward(
         scrubber,
         exchange,
     } = unsealed;
-    let response = plane.upstreams.send(exchange.key, request).await;
+    // The last look before anything leaves: reading the request may have taken its time.
+    check(plane, &exchange)?;
+    call.sending(&plane.recorder);
+    let sending = plane.upstreams.send(exchange.key, request);
+    let response = match exchange.uploads {
+        false => sending.await,
+        true => until_cut(plane, &exchange, sending).await?,
+    };
     call.mark();
     let response = match response {
         Ok(response) => response,
-        Err(error) => return Err(refused(&error, &exchange.sent)),
+        Err(error) => {
+            if !error.sent {
+                call.not_sent();
+            }
+            return Err(refused(&error, &exchange.sent));
+        }
     };
-    if !exchange.claim.holds(&plane.published) {
-        return Err(Refusal::forbidden(
-            "The call stopped being allowed while it was made",
-            None,
-        ));
-    }
+    call.answered(response.status().as_u16(), exchange.sent.bytes());
+    check(plane, &exchange)?;
     Ok(Provider {
         response,
         scrubber,
         exchange,
     })
+}
+
+/// A request that the agent is still sending goes on only while the call is allowed.
+async fn until_cut<T>(
+    plane: &Plane,
+    exchange: &Exchange,
+    sending: impl Future<Output = T>,
+) -> Result<T, Refusal> {
+    let watch = plane.streams.register(exchange.claim.clone());
+    check(plane, exchange)?;
+    tokio::select! {
+        done = sending => Ok(done),
+        () = std::future::poll_fn(|cx| watch.poll_cut(cx)) => Err(no_longer()),
+    }
+}
+
+fn check(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
+    if plane.is_fresh() && exchange.claim.holds(&plane.published) {
+        Ok(())
+    } else {
+        Err(no_longer())
+    }
+}
+
+fn no_longer() -> Refusal {
+    Refusal::forbidden("The call stopped being allowed while it was made", None)
 }
 
 fn refused(error: &SendError, sent: &Sent) -> Refusal {

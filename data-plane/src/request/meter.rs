@@ -51,7 +51,7 @@ impl Sent {
     pub fn check(&self) -> Result<(), Refusal> {
         match self {
             Self::Metered(meter) if meter.seen.load(Ordering::Relaxed) > meter.max => {
-                Err(too_large(meter.max, "this payload has more".to_owned()))
+                Err(too_large(meter.max, "is larger".to_owned()))
             }
             Self::Known(_) | Self::Metered(_) => Ok(()),
         }
@@ -59,8 +59,10 @@ impl Sent {
 }
 
 pub fn too_large(max: u64, given: String) -> Refusal {
-    Refusal::too_large(format!("Payload size exceeds limit of {max} bytes"))
-        .hint(format!("The policy allows {max} bytes; {given}."))
+    Refusal::too_large(format!("Payload size exceeds limit of {max} bytes")).hint(format!(
+        "Your payload {given}. Maximum allowed is {max} bytes ({}MB).",
+        max / 1_048_576
+    ))
 }
 
 // === impl Meter ===

@@ -1,6 +1,8 @@
 //! From what was sent to the effective request: one connection, one agent, one canonical URL. This
 //! very value is judged and sent; only the credential is added to it after.
 
+use std::borrow::Cow;
+
 use ah5_contracts::connection::ConnectionStatus;
 use ah5_contracts::id::{AgentId, ConnectionId};
 use ah5_contracts::policy::{Method, Model};
@@ -18,7 +20,7 @@ use super::{Caller, Identity, Refusal};
 use crate::plane::Plane;
 use crate::snapshot::Connection;
 
-pub struct Asked {
+pub struct Asked<'h> {
     pub agent: AgentId,
     pub wishes: Wishes,
     pub connection: ConnectionId,
@@ -27,7 +29,7 @@ pub struct Asked {
     pub wire_method: http::Method,
     pub url: CanonicalUrl,
     /// The caller's, not filtered yet.
-    pub headers: HeaderMap,
+    pub headers: Cow<'h, HeaderMap>,
     pub body: AskedBody,
     pub form: Form,
 }
@@ -62,7 +64,7 @@ pub enum Form {
 
 // === impl Asked ===
 
-impl Asked {
+impl Asked<'_> {
     /// The type that the body will be sent as.
     pub fn content_type(&self) -> Option<&str> {
         let named = self.headers.get(CONTENT_TYPE);
@@ -86,12 +88,12 @@ impl Form {
 }
 
 /// `POST /v1/vault/execute`.
-pub async fn envelope(
+pub async fn envelope<'h>(
     plane: &Plane,
     caller: &mut Caller,
-    head: &Parts,
+    head: &'h Parts,
     text: &[u8],
-) -> Result<Asked, Refusal> {
+) -> Result<Asked<'h>, Refusal> {
     let envelope = Envelope::parse(text)?;
     let connection = match &envelope.target {
         Target::Connection(id) => *id,
@@ -124,7 +126,7 @@ pub async fn envelope(
         method,
         wire_method: wire(method),
         url,
-        headers: named_headers(&envelope.headers)?,
+        headers: Cow::Owned(named_headers(&envelope.headers)?),
         body: match envelope.body {
             Some(raw) => json_or_text(raw)?,
             None => AskedBody::None,
@@ -138,13 +140,13 @@ pub async fn envelope(
 }
 
 /// `ANY /v1/proxy/{connectionId}/{path…}`: `rest` is everything after the second slash.
-pub async fn by_path(
+pub async fn by_path<'h>(
     plane: &Plane,
     caller: &mut Caller,
-    head: &Parts,
+    head: &'h Parts,
     rest: &str,
     body: Incoming,
-) -> Result<Asked, Refusal> {
+) -> Result<Asked<'h>, Refusal> {
     let (id, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let connection = id
         .parse()
@@ -155,12 +157,12 @@ pub async fn by_path(
 }
 
 /// `ANY /v1/proxy` with `x-ah5-connection` and `x-ah5-target`.
-pub async fn by_header(
+pub async fn by_header<'h>(
     plane: &Plane,
     caller: &mut Caller,
-    head: &Parts,
+    head: &'h Parts,
     body: Incoming,
-) -> Result<Asked, Refusal> {
+) -> Result<Asked<'h>, Refusal> {
     let connection = only(head, &CONNECTION)?
         .ok_or_else(|| Refusal::bad_request("Header x-ah5-connection is required"))?
         .parse()
@@ -175,13 +177,13 @@ pub async fn by_header(
     proxied(caller, head, connection, url, body)
 }
 
-fn proxied(
+fn proxied<'h>(
     caller: &Caller,
-    head: &Parts,
+    head: &'h Parts,
     connection: ConnectionId,
     url: CanonicalUrl,
     body: Incoming,
-) -> Result<Asked, Refusal> {
+) -> Result<Asked<'h>, Refusal> {
     if head.headers.contains_key(APPROVAL) {
         return Err(Refusal::not_found("Approval request not found")
             .hint("Approvals are not available yet."));
@@ -205,7 +207,7 @@ fn proxied(
         method,
         wire_method: head.method.clone(),
         url,
-        headers: head.headers.clone(),
+        headers: Cow::Borrowed(&head.headers),
         body: if body.is_end_stream() {
             AskedBody::None
         } else {
@@ -299,7 +301,8 @@ const fn wire(method: Method) -> http::Method {
 fn named_headers(pairs: &[(String, String)]) -> Result<HeaderMap, Refusal> {
     let mut headers = HeaderMap::with_capacity(pairs.len());
     for (name, value) in pairs {
-        let illegal = || Refusal::bad_request(format!("body/headers/{name} is not a legal header"));
+        let illegal =
+            || Refusal::bad_request(format!("body/headers/{:.64} is not a legal header", name));
         let key: HeaderName = name.parse().map_err(|_| illegal())?;
         let value = HeaderValue::from_str(value).map_err(|_| illegal())?;
         if headers.insert(key, value).is_some() {

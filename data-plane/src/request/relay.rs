@@ -35,6 +35,8 @@ pub struct Relay {
     out: u64,
     /// Gone once the call is recorded.
     ending: Option<Ending>,
+    /// The call's place and memory, kept until the last of the answer has left.
+    permit: Option<Permit>,
     /// Only for answers that make the agent wait.
     watch: Option<Registration>,
 }
@@ -61,7 +63,6 @@ pub struct Ending {
     pub call: Call,
     pub exchange: Exchange,
     pub status: u16,
-    pub permit: Permit,
 }
 
 /// Why an answer broke off.
@@ -84,7 +85,7 @@ pub enum RelayError {
 // === impl Relay ===
 
 impl Relay {
-    pub fn new(source: ResponseBody, scrubber: Scrubber, ending: Ending) -> Self {
+    pub fn new(source: ResponseBody, scrubber: Scrubber, ending: Ending, permit: Permit) -> Self {
         Self {
             about: About {
                 audit_id: ending.call.audit_id,
@@ -99,6 +100,7 @@ impl Relay {
             left: ending.exchange.max_response,
             out: 0,
             ending: Some(ending),
+            permit: Some(permit),
             watch: None,
         }
     }
@@ -139,13 +141,14 @@ impl Relay {
     /// # Errors
     /// 503 when there is none.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let ending = self.ending.as_mut();
-        ending.map_or(Ok(()), |ending| ending.permit.reserve(bytes))
+        let permit = self.permit.as_mut();
+        permit.map_or(Ok(()), |permit| permit.reserve(bytes))
     }
 
-    /// As much of the answer as was wanted has been read.
-    pub fn done(mut self) {
+    /// As much of the answer as was wanted has been read. What was made of it is still in memory.
+    pub fn done(mut self) -> Option<Permit> {
         self.finish(Verdict::Allowed, None);
+        self.permit.take()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, RelayError>>> {
@@ -167,6 +170,10 @@ impl Relay {
                 .and_then(|frame| frame.into_data().ok())
                 .unwrap_or_default();
             let piece = self.filter(piece, end)?;
+            if !end && self.watch.is_none() {
+                // Also an agent that reads slowly may read on only while it is allowed to.
+                self.register();
+            }
             if !piece.is_empty() {
                 return Poll::Ready(Some(Ok(piece)));
             }

@@ -7,6 +7,7 @@ use ah5_policy::CanonicalUrl;
 use ah5_policy::response::ResponseFilter;
 use ah5_policy::stream::StreamFilter;
 use ah5_providers::headers::{Redirect, forward_response, redirect};
+use ah5_providers::scrub::Scrubber;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
 };
@@ -36,28 +37,33 @@ pub async fn reply(
         exchange,
     } = provider;
     let (head, body) = response.into_parts();
-    check_redirect(&head.headers, &exchange.url)?;
+    call.answered(head.status.as_u16(), exchange.sent.bytes());
+    check_status(head.status)?;
+    check_redirect(&head.headers, &exchange.url, &scrubber)?;
     check_coding(&head.headers)?;
     let mut headers = forward_response(&head.headers, &exchange.url);
-    let echoed = |_| Refusal::bad_gateway("The provider's answer holds the credential");
-    scrubber.scrub_headers(&mut headers).map_err(echoed)?;
     let form = exchange.form;
     if form == Form::Proxy {
         location::point_at_us(&mut headers, &exchange);
     }
+    // Last, so that no spelling is made after it was looked for.
+    let echoed = |_| Refusal::bad_gateway("The provider's answer holds the credential");
+    scrubber.scrub_headers(&mut headers).map_err(echoed)?;
     check_size(&headers)?;
     let filter = exchange.filter.clone();
     if filter.is_some() {
-        prepare_to_filter(head.status, &mut headers)?;
+        // What is said of the body as it was does not hold for what will be left of it.
+        for name in [ACCEPT_RANGES, CONTENT_LENGTH, ETAG] {
+            headers.remove(name);
+        }
     }
     let ending = Ending {
         plane: Arc::clone(plane),
         call: call.take(),
         exchange,
         status: head.status.as_u16(),
-        permit,
     };
-    let relay = Relay::new(body, scrubber, ending);
+    let relay = Relay::new(body, scrubber, ending, permit);
     match form {
         Form::Raw if head.status.is_success() => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -88,7 +94,8 @@ async fn as_it_is(
             if stream.takes_whole() {
                 // Nothing has gone out yet if it fails, so the agent is told why.
                 let bytes = collect(&mut relay).await?;
-                AnswerBody::provider(filtered(&filter, kind, bytes)?)
+                let permit = relay.done();
+                AnswerBody::provider(filtered(&filter, kind, bytes)?, permit)
             } else {
                 relay.filter_by(stream);
                 AnswerBody::relay(relay)
@@ -101,24 +108,30 @@ async fn as_it_is(
     Ok(response)
 }
 
-/// What is said of the body as it was does not hold for what will be left of it.
-fn prepare_to_filter(status: StatusCode, headers: &mut HeaderMap) -> Result<(), Refusal> {
+/// No part was asked for, and a connection that changes its protocol is none of HTTP's.
+fn check_status(status: StatusCode) -> Result<(), Refusal> {
     if status == StatusCode::PARTIAL_CONTENT {
-        return Err(Refusal::forbidden(
-            "A part of an answer cannot be filtered as the policy asks",
-            None,
+        return Err(Refusal::bad_gateway(
+            "The provider sent a part of an answer although all of it was asked for",
         ));
     }
-    for name in [ACCEPT_RANGES, CONTENT_LENGTH, ETAG] {
-        headers.remove(name);
+    if status.is_informational() {
+        return Err(Refusal::bad_gateway("The provider wants another protocol"));
     }
     Ok(())
 }
 
 /// A redirect to elsewhere would have the agent take its request to a place that nobody judged.
-fn check_redirect(headers: &HeaderMap, url: &CanonicalUrl) -> Result<(), Refusal> {
+fn check_redirect(
+    headers: &HeaderMap,
+    url: &CanonicalUrl,
+    scrubber: &Scrubber,
+) -> Result<(), Refusal> {
     match redirect(headers, url) {
         Redirect::None | Redirect::SameOrigin => Ok(()),
+        Redirect::Elsewhere(to) if scrubber.is_in(to.as_bytes()) => Err(Refusal::bad_gateway(
+            "The provider's answer holds the credential",
+        )),
         Redirect::Elsewhere(to) => Err(Refusal::forbidden(
             format!(
                 "Blocked cross-origin redirect from {} to {to}",

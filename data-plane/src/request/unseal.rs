@@ -42,6 +42,8 @@ pub struct Exchange {
     pub method: Method,
     pub max_response: u64,
     pub sent: Sent,
+    /// The agent is still sending the request's body.
+    pub uploads: bool,
     pub redactions: Vec<Redaction>,
     pub filter: Option<Arc<ResponseFilter>>,
 }
@@ -53,7 +55,7 @@ pub fn unseal(
     plane: &Plane,
     caller: Caller,
     head: &Parts,
-    judged: Judged,
+    judged: Judged<'_>,
     call: &mut Call,
 ) -> Result<Unsealed, Refusal> {
     let Judged {
@@ -82,12 +84,11 @@ pub fn unseal(
     plane.cdn_loop.forward(&head.headers, &mut headers);
     // What comes back coded could hold the credential where nobody sees it.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if filter.is_some() {
-        // A part of an answer can't be filtered.
-        headers.remove(RANGE);
-        headers.remove(IF_RANGE);
-    }
+    // Nothing can be found in a part of an answer: neither the credential nor what rules take out.
+    headers.remove(RANGE);
+    headers.remove(IF_RANGE);
     let max = limits.max_payload_bytes.unwrap_or(DEFAULT_LIMIT);
+    let uploads = matches!(asked.body, AskedBody::Stream(..));
     let (body, kind, sent) = outgoing(asked.body, max)?;
     if let Some(kind) = kind
         && !headers.contains_key(CONTENT_TYPE)
@@ -113,6 +114,7 @@ pub fn unseal(
         method: asked.method,
         max_response: limits.max_response_bytes.unwrap_or(DEFAULT_LIMIT),
         sent,
+        uploads,
         redactions,
         filter,
     };
@@ -180,7 +182,7 @@ fn check_size(size: u64, max: u64) -> Result<(), Refusal> {
     if size <= max {
         return Ok(());
     }
-    Err(too_large(max, format!("this payload has {size} bytes")))
+    Err(too_large(max, format!("is {size} bytes")))
 }
 
 fn header_refused(refusal: HeaderRefusal) -> Refusal {

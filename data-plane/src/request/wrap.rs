@@ -52,7 +52,7 @@ pub async fn wrap(
         (embed(&bytes, &kind), listed(headers))
     };
     // A body that is not read to its end is no fault of anybody's.
-    relay.done();
+    let mut permit = relay.done();
     let body = RawValue::from_string(body).map_err(Refusal::internal)?;
     let wrapped = Wrapped {
         model: "B",
@@ -64,7 +64,11 @@ pub async fn wrap(
         redactions,
     };
     let text = serde_json::to_vec(&wrapped).map_err(Refusal::internal)?;
-    Ok(answer::json(StatusCode::OK, text, Some(audit_id)))
+    if let Some(permit) = &mut permit {
+        // Escapes can make it much longer than what it holds.
+        permit.reserve(text.len())?;
+    }
+    Ok(answer::json(StatusCode::OK, text, Some(audit_id)).map(|body| body.keeping(permit)))
 }
 
 /// What the agent is told of its own request.

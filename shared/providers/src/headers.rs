@@ -57,7 +57,9 @@ pub fn forward_request(
     let mut dropped = Vec::new();
     for (name, value) in caller {
         let text = name.as_str();
-        if is_ours(name, source) || is_nominated(name, caller) {
+        // Headers named in a body came over no hop, so none can be for this hop only.
+        let nominated = source == Source::Transparent && is_nominated(name, caller);
+        if is_ours(name, source) || nominated {
             continue;
         }
         if is_slot(name, auth) {
@@ -121,7 +123,7 @@ pub fn redirect(provider: &HeaderMap, target: &CanonicalUrl) -> Redirect {
         .filter(|&at| !text[..at].contains(['/', '?', '#']));
     if scheme_end.is_none() {
         return match text.replace('\\', "/").starts_with("//") {
-            true => Redirect::Elsewhere(text.chars().take(100).collect()),
+            true => Redirect::Elsewhere("another origin".to_owned()),
             false => Redirect::SameOrigin,
         };
     }

@@ -65,7 +65,9 @@ impl Scrubber {
         let stop = loop {
             let rest = &buffer[from..];
             let open = rest.len() - if end { 0 } else { self.open_end(rest) };
-            match self.find(rest) {
+            // Clean text has been ruled out; one pass over what is left costs the same however often
+            // the credential is in it.
+            match self.next(rest) {
                 Some(_) if self.refuse => return Err(Echoed),
                 // Where a longer spelling may be under way, how it ends decides.
                 Some((at, length)) if at < open => {
@@ -88,7 +90,9 @@ impl Scrubber {
     pub fn scrub_headers(&mut self, headers: &mut HeaderMap) -> Result<(), Echoed> {
         let holding: Vec<HeaderName> = headers
             .iter()
-            .filter(|(name, value)| self.is_in(value.as_bytes()) || self.is_in(name.as_ref()))
+            .filter(|(name, value)| {
+                self.is_spelled_in(value.as_bytes()) || self.is_in(name.as_ref())
+            })
             .map(|(name, _)| name.clone())
             .collect();
         if self.refuse && !holding.is_empty() {
@@ -105,6 +109,12 @@ impl Scrubber {
     #[must_use]
     pub fn is_in(&self, text: &[u8]) -> bool {
         self.find(text).is_some()
+    }
+
+    /// As [`Self::is_in`], and also where only some bytes are percent-encoded, as a URL may have it.
+    fn is_spelled_in(&self, value: &[u8]) -> bool {
+        self.is_in(value)
+            || (value.contains(&b'%') && self.is_in(&Zeroizing::new(percent_decoded(value))))
     }
 
     /// Whether the end of what came so far waits for what comes next.
@@ -126,8 +136,13 @@ impl Scrubber {
     /// The first match; of several at one place the longest, so that no tail of a spelling stays.
     fn find(&self, text: &[u8]) -> Option<(usize, usize)> {
         if text.len() > SHORT {
-            return self.find_in_much(text);
+            self.find_in_much(text)
+        } else {
+            self.next(text)
         }
+    }
+
+    fn next(&self, text: &[u8]) -> Option<(usize, usize)> {
         let places = text.windows(2).enumerate();
         let mut likely = places.filter(|(_, pair)| self.pairs.hold(pair[0], pair[1]));
         likely.find_map(|(at, _)| {
@@ -169,6 +184,26 @@ impl Scrubber {
             .find(|&at| may_begin(at))
             .map_or(0, |at| longest - at)
     }
+}
+
+fn percent_decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let escape = || u8::try_from(digit(at + 1)? * 16 + digit(at + 2)?).ok();
+        match escape().filter(|_| text[at] == b'%') {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    decoded
 }
 
 /// A set of pairs of bytes that also holds some others.

@@ -54,23 +54,30 @@ impl Draft {
         if let Some(preset) = input.one_of("securityPreset", &PRESETS)? {
             self.preset = Some(preset.to_owned());
         }
+        self.read_parts(input);
         Ok(())
+    }
+
+    /// What is given with the policy counts as much as what is set later by a route of its own.
+    fn read_parts(&mut self, input: &Input) {
+        let given = |name: &str| input.value(name).cloned();
+        let set = |name: &str, slot: &mut Value| *slot = given(name).unwrap_or(slot.take());
+        set("timeWindows", &mut self.time_windows);
+        set("rules", &mut self.rules);
+        if input.has("rateLimits") {
+            self.rate_limits = given("rateLimits");
+        }
+        if input.has("providerConstraints") {
+            self.constraints = given("providerConstraints");
+        }
     }
 
     /// Takes the columns that are given, as a whole policy shows them.
     pub(super) fn overlay(&mut self, changes: &Map<String, Value>) -> Result<(), AppError> {
         let changes = Input::of(changes.clone());
         self.read(&changes)?;
-        let given = |name: &str| changes.value(name).cloned();
-        let set = |name: &str, slot: &mut Value| *slot = given(name).unwrap_or(slot.take());
-        set("allowlists", &mut self.allowlists);
-        set("timeWindows", &mut self.time_windows);
-        set("rules", &mut self.rules);
-        if changes.has("rateLimits") {
-            self.rate_limits = given("rateLimits");
-        }
-        if changes.has("providerConstraints") {
-            self.constraints = given("providerConstraints");
+        if let Some(allowlists) = changes.value("allowlists") {
+            self.allowlists = allowlists.clone();
         }
         Ok(())
     }

@@ -92,6 +92,33 @@ fn long_texts_are_searched_as_well_as_short_ones() {
 }
 
 #[test]
+fn headers_are_searched_as_a_client_would_read_them() {
+    let mut scrubber = scrubber(&Auth::Bearer, "topsecret-0123456789");
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("location", "/a?key=tops%65cret-0123456789"),
+        ("link", "<https://a.example/topsecret-0123456789>"),
+        ("etag", "\"1%2\""),
+    ] {
+        headers.insert(name, value.parse().unwrap());
+    }
+    scrubber.scrub_headers(&mut headers).unwrap();
+    let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    assert_eq!((left, scrubber.hits()), (vec!["etag"], 2));
+}
+
+#[test]
+fn many_matches_cost_no_more_than_one_pass() {
+    let secret = "topsecret-0123456789";
+    let text = secret.repeat(100_000);
+    // Searching all of the rest after each match would take minutes.
+    let out = scrubber(&Auth::Bearer, secret)
+        .push(text.into(), true)
+        .unwrap();
+    assert!(out.iter().all(|&byte| byte == b'*'));
+}
+
+#[test]
 fn a_short_secret_refuses_the_answer() {
     let mut short = scrubber(&Auth::Bearer, "12345678");
     assert_eq!(

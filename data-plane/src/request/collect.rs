@@ -1,10 +1,13 @@
 //! Takes a whole answer into memory, for those who can't pass it on piece by piece.
 
+use std::time::Duration;
+
 use ah5_net::client::BodyError;
 use ah5_policy::response::{OnUnfilterable, ResponseFilter, Unfilterable};
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use tokio::time::timeout;
 
 use super::Refusal;
 use super::relay::{Relay, RelayError};
@@ -13,6 +16,11 @@ use super::relay::{Relay, RelayError};
 /// 502 or 504 when the answer breaks off, is too large, or holds the credential; 503 when there is
 /// no memory for it.
 pub async fn collect(relay: &mut Relay) -> Result<Bytes, Refusal> {
+    let late = |_| Refusal::gateway_timeout("Provider request timed out");
+    timeout(DEADLINE, whole(relay)).await.map_err(late)?
+}
+
+async fn whole(relay: &mut Relay) -> Result<Bytes, Refusal> {
     let expected = relay.size_hint().lower();
     if expected > relay.max() {
         return Err(broken(relay, RelayError::TooLarge));
@@ -83,3 +91,6 @@ fn unfilterable(why: Unfilterable) -> Refusal {
         Some("The call was made; its answer stays here.".to_owned()),
     )
 }
+
+/// From the answer's head to its end, however steadily it drips.
+const DEADLINE: Duration = Duration::from_secs(120);

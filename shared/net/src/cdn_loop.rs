@@ -39,13 +39,22 @@ impl CdnLoop {
 
     /// Adds us to what the caller's request says, for the request to the provider.
     pub fn forward(&self, caller: &HeaderMap, out: &mut HeaderMap) {
-        for value in caller.get_all(&CDN_LOOP) {
+        let short = |value: &&HeaderValue| value.len() <= MAX_VALUE && value.to_str().is_ok();
+        for value in caller
+            .get_all(&CDN_LOOP)
+            .iter()
+            .filter(short)
+            .take(MAX_VALUES)
+        {
             out.append(CDN_LOOP, value.clone());
         }
         out.append(CDN_LOOP, self.value.clone());
     }
 }
 
+/// What is passed on of the caller's word: enough for any honest way to us.
+const MAX_VALUE: usize = 512;
+const MAX_VALUES: usize = 16;
 pub const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 #[cfg(test)]

@@ -95,12 +95,14 @@ impl Spellings {
     /// Only what must be encoded, and every byte; with capital and small digits.
     fn percents(&mut self, secret: &str) {
         for digits in [UPPER, LOWER] {
-            for space in [b"%20".as_slice(), b"+"] {
+            // Percent-encoding proper, forms, and what JavaScript's encodeURIComponent makes of it.
+            for (space, bare) in [(b"%20".as_slice(), ""), (b"+", ""), (b"%20", "!'()*")] {
                 self.add(|text| {
                     for byte in secret.bytes() {
                         match byte {
                             b' ' => text.extend_from_slice(space),
                             byte if is_unreserved(byte) => text.push(byte),
+                            byte if bare.as_bytes().contains(&byte) => text.push(byte),
                             byte => escape(text, digits, byte),
                         }
                     }

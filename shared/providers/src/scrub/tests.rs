@@ -92,6 +92,14 @@ fn long_texts_are_searched_as_well_as_short_ones() {
 }
 
 #[test]
+fn what_javascript_makes_of_a_secret_is_found() {
+    let mut scrubber = scrubber(&Auth::Bearer, "it's/(a)+secret*!");
+    let text = "key=it's%2F(a)%2Bsecret*!;";
+    let out = scrubber.push(text.into(), true).unwrap();
+    assert_eq!(out, format!("key={};", "*".repeat(text.len() - 5)));
+}
+
+#[test]
 fn headers_are_searched_as_a_client_would_read_them() {
     let mut scrubber = scrubber(&Auth::Bearer, "topsecret-0123456789");
     let mut headers = HeaderMap::new();

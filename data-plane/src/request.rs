@@ -26,6 +26,7 @@ mod parse;
 mod refusal;
 mod relay;
 mod reply;
+mod target;
 mod unseal;
 mod wrap;
 

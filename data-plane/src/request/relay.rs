@@ -24,6 +24,10 @@ use crate::admission::Permit;
 use crate::plane::Plane;
 use crate::streams::Registration;
 
+mod filter;
+
+use filter::Filter;
+
 pub struct Relay {
     about: About,
     source: ResponseBody,
@@ -39,13 +43,6 @@ pub struct Relay {
     permit: Option<Permit>,
     /// Only for answers that make the agent wait.
     watch: Option<Registration>,
-}
-
-/// A filter and the memory that is reserved for what it holds back.
-struct Filter {
-    stream: StreamFilter,
-    reserved: usize,
-    finished: bool,
 }
 
 /// What stays known when the call is recorded.
@@ -107,11 +104,7 @@ impl Relay {
 
     /// Filters from here on.
     pub fn filter_by(&mut self, stream: StreamFilter) {
-        self.filter = Some(Filter {
-            stream,
-            reserved: 0,
-            finished: false,
-        });
+        self.filter = Some(Filter::new(stream));
     }
 
     pub const fn audit_id(&self) -> AuditId {
@@ -199,21 +192,11 @@ impl Relay {
         let Some(filter) = &mut self.filter else {
             return Ok(piece);
         };
-        if filter.finished {
-            return Ok(Bytes::new());
-        }
-        let mut out = Vec::with_capacity(piece.len());
-        filter.stream.push(&piece, &mut out)?;
-        if end {
-            filter.stream.finish(&mut out)?;
-            filter.finished = true;
-        }
-        let more = filter.stream.held().saturating_sub(filter.reserved);
-        filter.reserved += more;
+        let (piece, more) = filter.push(&piece, end)?;
         if more > 0 && self.reserve(more).is_err() {
             return Err(RelayError::Overload);
         }
-        Ok(Bytes::from(out))
+        Ok(piece)
     }
 
     /// From now on the agent waits: what is allowed may change meanwhile. Registered first and
@@ -283,7 +266,7 @@ impl Body for Relay {
     }
 
     fn is_end_stream(&self) -> bool {
-        let filtered = self.filter.as_ref().is_none_or(|filter| filter.finished);
+        let filtered = self.filter.as_ref().is_none_or(Filter::is_finished);
         self.source.is_end_stream() && !self.scrubber.holds_back() && filtered
     }
 

@@ -418,6 +418,31 @@ async fn a_call_whose_agent_went_away_has_its_row() {
 }
 
 #[tokio::test]
+async fn a_provider_that_cannot_be_reached_is_an_error_and_no_denial() {
+    // Bound and never accepted from would hang; bound and let go is refused.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("localhost:{}", free.local_addr().unwrap().port());
+    drop(free);
+    let builder = support::two_planes().env("SSRF_ALLOWLIST_HOSTS", &host);
+    let world = World::closed(std::sync::Arc::new(builder.start().unwrap())).await;
+    let base = format!("https://{host}");
+    let auth = json!({"kind": "bearer"});
+    let connection = world.owner.connect(&base, &auth, SECRET).await.unwrap();
+    let lists = json!([{"baseUrl": base, "methods": ["GET"], "pathPatterns": ["**"]}]);
+    world
+        .owner
+        .allow(&world.agent.id, &connection, &lists)
+        .await
+        .unwrap();
+    let call = world.agent.proxy(&connection, Method::GET, "/x");
+    world
+        .until(|| async { world.send(call.clone()).await.status == 502 })
+        .await;
+    let rows = world.audit("execution_completed", 1).await;
+    assert_eq!(rows[0]["decision"], "error", "{rows:?}");
+}
+
+#[tokio::test]
 async fn what_was_done_is_recorded_as_done_whatever_the_agent_is_told() {
     let world = World::open().await;
     world

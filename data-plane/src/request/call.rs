@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::parse::Asked;
-use super::{Caller, Identity, Refusal};
+use super::{Caller, Identity, Kind, Refusal};
 use crate::metrics;
 use crate::plane::Plane;
 use crate::routes::Endpoint;
@@ -182,7 +182,9 @@ impl Call {
             return Some(self.audit_id);
         }
         let (verdict, action) = match refusal.status.as_u16() {
-            _ if self.sent.is_some() => (Verdict::Error, "execution_completed"),
+            _ if self.sent.is_some() || refusal.kind == Kind::Upstream => {
+                (Verdict::Error, "execution_completed")
+            }
             500.. => (Verdict::Error, "execution_denied"),
             _ => (Verdict::Denied, "execution_denied"),
         };

@@ -59,6 +59,8 @@ id! {
     /// One audit row. Made by [`AuditId::now`], so that rows sort by time.
     AuditId,
     ConnectionId,
+    InvitationId,
+    PersonalTokenId,
     PolicyId,
     SecretId,
     SessionId,

@@ -10,3 +10,4 @@ pub mod error;
 pub mod id;
 pub mod policy;
 pub mod role;
+pub mod scope;

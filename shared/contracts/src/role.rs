@@ -1,15 +1,15 @@
-//! Roles of a workspace's members, and the scopes a credential may carry.
+//! Roles of a workspace's members.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Ordered by power: `Viewer < Member < Admin < Owner`.
+/// Ordered by power: `Viewer < Approver < Admin < Owner`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     Viewer,
-    Member,
+    Approver,
     Admin,
     Owner,
 }
@@ -19,7 +19,7 @@ impl Role {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
-            Self::Member => "member",
+            Self::Approver => "approver",
             Self::Admin => "admin",
             Self::Owner => "owner",
         }
@@ -32,7 +32,7 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, UnknownRole> {
         match text {
             "viewer" => Ok(Self::Viewer),
-            "member" => Ok(Self::Member),
+            "approver" => Ok(Self::Approver),
             "admin" => Ok(Self::Admin),
             "owner" => Ok(Self::Owner),
             _ => Err(UnknownRole),
@@ -42,9 +42,3 @@ impl FromStr for Role {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownRole;
-
-/// What a signed-in session carries: everything its role allows.
-pub const SCOPE_ALL: &str = "*";
-
-/// What every agent token carries, and all it may ever carry.
-pub const AGENT_SCOPES: [&str; 3] = ["vault:execute", "capabilities:read", "capabilities:request"];

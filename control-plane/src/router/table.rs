@@ -1,0 +1,221 @@
+//! Every route of the control plane, in one table: method, path, who may call, how often. Nothing
+//! is reachable that isn't in it, and an agent reaches only what says so.
+
+use axum::handler::Handler;
+use axum::routing::{self, MethodRouter};
+
+use ah5_contracts::role::Role;
+use ah5_contracts::scope::Scope;
+
+use crate::app::App;
+use crate::auth::rate::Bucket;
+use crate::routes::workspace::{invitations, people};
+use crate::routes::{
+    agents, audit, connections, enrolment, exchange, health, policies, session, sessions, sign_up,
+    templates, tokens, workspace,
+};
+
+/// Who may call a route. A personal token needs the scope as well as its holder's role of today;
+/// the session of somebody signed in carries every scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Members of this role or above, and agents.
+    Agent(Role, Scope),
+    /// Anybody; the route proves its caller itself, if at all.
+    Open,
+    /// Members of this role or above who are signed in: no token does, whatever its scopes.
+    Session(Role),
+    /// Members of this role or above.
+    User(Role, Scope),
+}
+
+pub struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub right: Right,
+    pub limit: Option<Bucket>,
+    pub handler: MethodRouter<App>,
+}
+
+// A body is at most `input::MAX_BODY` long, on every route.
+#[rustfmt::skip]
+pub fn table() -> Vec<Route> {
+    use Right::{Agent, Open, Session, User};
+    use Role::{Admin, Owner, Viewer};
+    use Scope as S;
+    vec![
+        // Health and keys
+        get("/health", Open, health::health),
+        get("/v1/health", Open, health::health),
+        get("/v1/version", Open, health::version),
+        get("/.well-known/jwks.json", Open, exchange::jwks),
+        // Signing in
+        post("/api/auth/sign-up/email", Open, sign_up::sign_up).limited(Bucket::SignIn),
+        post("/api/auth/sign-in/email", Open, session::sign_in).limited(Bucket::SignIn),
+        post("/api/auth/sign-out", Open, session::sign_out),
+        get("/api/auth/get-session", Open, session::get_session),
+        get("/api/auth/list-sessions", Open, sessions::list),
+        post("/api/auth/revoke-session", Open, sessions::revoke),
+        post("/api/auth/revoke-sessions", Open, sessions::revoke_all),
+        post("/api/auth/revoke-other-sessions", Open, sessions::revoke_others),
+        post("/api/auth/token", Open, exchange::exchange).limited(Bucket::Exchange),
+        post("/api/internal/token/exchange", Open, exchange::exchange).limited(Bucket::Exchange),
+        // Agents
+        post("/v1/agents/bootstrap", Open, enrolment::bootstrap).limited(Bucket::Bootstrap),
+        post("/v1/agents/token", Open, enrolment::token).limited(Bucket::Token),
+        get("/v1/agents", User(Viewer, S::AgentsRead), agents::list),
+        post("/v1/agents", User(Admin, S::AgentsWrite), agents::create),
+        get("/v1/agents/{id}", User(Viewer, S::AgentsRead), agents::read),
+        put("/v1/agents/{id}", User(Admin, S::AgentsWrite), agents::update),
+        delete("/v1/agents/{id}", User(Admin, S::AgentsWrite), agents::remove),
+        post("/v1/agents/{id}/bootstrap-secret", User(Admin, S::AgentsWrite), agents::issue_secret),
+        post("/v1/agents/{id}/disable", User(Admin, S::AgentsWrite), agents::disable),
+        post("/v1/agents/{id}/enable", User(Admin, S::AgentsWrite), agents::enable),
+        // Connections
+        get("/v1/connections", Agent(Viewer, S::ConnectionsRead), connections::list),
+        post("/v1/connections/api-key", User(Admin, S::ConnectionsWrite), connections::connect),
+        post("/v1/connections/{id}/revoke", User(Admin, S::ConnectionsWrite), connections::revoke),
+        // Policies
+        get("/v1/policies", User(Viewer, S::PoliciesRead), policies::list),
+        post("/v1/policies", User(Admin, S::PoliciesWrite), policies::create),
+        post("/v1/policies/evaluate", User(Admin, S::PoliciesRead), policies::evaluate::evaluate),
+        put("/v1/policies/{id}", User(Admin, S::PoliciesWrite), policies::update),
+        delete("/v1/policies/{id}", User(Admin, S::PoliciesWrite), policies::remove),
+        put("/v1/policies/{id}/allowlists", User(Admin, S::PoliciesWrite), policies::parts::set_allowlists),
+        put("/v1/policies/{id}/rate-limits", User(Admin, S::PoliciesWrite), policies::parts::set_rate_limits),
+        put("/v1/policies/{id}/time-windows", User(Admin, S::PoliciesWrite), policies::parts::set_time_windows),
+        get("/v1/policies/{id}/rules", User(Viewer, S::PoliciesRead), policies::parts::rules),
+        put("/v1/policies/{id}/rules", User(Admin, S::PoliciesWrite), policies::parts::set_rules),
+        put("/v1/policies/{id}/provider-constraints", User(Admin, S::PoliciesWrite), policies::parts::set_provider_constraints),
+        // Templates of policies
+        get("/v1/templates/{name}", User(Viewer, S::TemplatesRead), templates::list),
+        get("/v1/templates/{name}/config", User(Viewer, S::TemplatesRead), templates::config),
+        get("/v1/templates/{name}/guards", User(Viewer, S::TemplatesRead), templates::guards),
+        get("/v1/templates/{name}/rules", User(Viewer, S::TemplatesRead), templates::rules),
+        // The trail
+        get("/v1/audit", User(Viewer, S::AuditRead), audit::list),
+        // The workspace and its people
+        get("/v1/workspaces", User(Viewer, S::WorkspacesRead), workspace::list),
+        post("/v1/workspaces", Session(Viewer), workspace::create),
+        get("/v1/workspaces/current", User(Viewer, S::WorkspacesRead), workspace::current),
+        put("/v1/workspaces/current", User(Owner, S::WorkspacesWrite), workspace::rename),
+        post("/v1/workspaces/current/transfer", Session(Owner), workspace::transfer),
+        get("/v1/workspaces/current/members", User(Viewer, S::WorkspacesRead), people::list),
+        put("/v1/workspaces/current/members/{id}", Session(Admin), people::set_role),
+        delete("/v1/workspaces/current/members/{id}", Session(Viewer), people::remove),
+        get("/v1/workspaces/current/invitations", User(Admin, S::WorkspacesRead), invitations::list),
+        post("/v1/workspaces/current/invitations", Session(Admin), invitations::create),
+        delete("/v1/workspaces/current/invitations/{id}", Session(Admin), invitations::withdraw),
+        get("/v1/invitations", Session(Viewer), invitations::mine),
+        post("/v1/invitations/{id}/accept", Session(Viewer), invitations::accept),
+        post("/v1/invitations/{id}/decline", Session(Viewer), invitations::decline),
+        // Personal access tokens
+        get("/v1/tokens", User(Viewer, S::TokensRead), tokens::list),
+        post("/v1/tokens", Session(Viewer), tokens::create),
+        put("/v1/tokens/{id}", User(Viewer, S::TokensWrite), tokens::rename),
+        delete("/v1/tokens/{id}", User(Viewer, S::TokensWrite), tokens::revoke),
+    ]
+}
+
+// === impl Route ===
+
+impl Route {
+    fn limited(self, bucket: Bucket) -> Self {
+        Self {
+            limit: Some(bucket),
+            ..self
+        }
+    }
+}
+
+macro_rules! methods {
+    ($($name:ident $method:literal),+) => {$(
+        fn $name<H, T>(path: &'static str, right: Right, handler: H) -> Route
+        where
+            H: Handler<T, App>,
+            T: 'static,
+        {
+            Route {
+                method: $method,
+                path,
+                right,
+                limit: None,
+                handler: routing::$name(handler),
+            }
+        }
+    )+};
+}
+methods!(delete "DELETE", get "GET", post "POST", put "PUT");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The least role of a member who may; `None` where anybody may.
+    const fn role(right: Right) -> Option<Role> {
+        match right {
+            Right::Agent(role, _) | Right::Session(role) | Right::User(role, _) => Some(role),
+            Right::Open => None,
+        }
+    }
+
+    fn names(keep: impl Fn(&Route) -> bool) -> Vec<String> {
+        let routes = table().into_iter().filter(|route| keep(route));
+        routes.map(|r| format!("{} {}", r.method, r.path)).collect()
+    }
+
+    #[test]
+    fn agents_reach_nothing_but_what_is_listed_here() {
+        let reached = names(|route| matches!(route.right, Right::Agent(..)));
+        assert_eq!(reached, ["GET /v1/connections"]);
+    }
+
+    /// What any member changes is their own.
+    const OWN: [&str; 7] = [
+        "DELETE /v1/tokens/{id}",
+        "DELETE /v1/workspaces/current/members/{id}",
+        "POST /v1/invitations/{id}/accept",
+        "POST /v1/invitations/{id}/decline",
+        "POST /v1/tokens",
+        "POST /v1/workspaces",
+        "PUT /v1/tokens/{id}",
+    ];
+
+    #[test]
+    fn what_changes_a_workspace_takes_an_admin() {
+        let mut open = names(|route| {
+            route.method != "GET" && role(route.right).is_some_and(|role| role < Role::Admin)
+        });
+        open.sort();
+        assert_eq!(open, OWN);
+    }
+
+    #[test]
+    fn a_scope_to_read_changes_nothing() {
+        // A dry run is a POST for its body's sake.
+        const DRY: [&str; 1] = ["/v1/policies/evaluate"];
+        for route in table() {
+            if let Right::User(_, scope) | Right::Agent(_, scope) = route.right {
+                let reads = route.method == "GET" || DRY.contains(&route.path);
+                assert_eq!(scope.is_read_only(), reads, "{}", route.path);
+            }
+        }
+    }
+
+    #[test]
+    fn open_routes_that_take_secrets_are_limited() {
+        let unlimited = names(|route| {
+            route.right == Right::Open && route.limit.is_none() && route.method != "GET"
+        });
+        // These need a live session's cookie.
+        assert_eq!(
+            unlimited,
+            [
+                "POST /api/auth/sign-out",
+                "POST /api/auth/revoke-session",
+                "POST /api/auth/revoke-sessions",
+                "POST /api/auth/revoke-other-sessions",
+            ]
+        );
+    }
+}

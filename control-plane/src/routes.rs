@@ -11,4 +11,5 @@ pub mod session;
 pub mod sessions;
 pub mod sign_up;
 pub mod templates;
+pub mod tokens;
 pub mod workspace;

@@ -11,8 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ah5_contracts::connection::{Auth, ConnectionStatus};
-use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, SessionId, UserId, WorkspaceId};
+use ah5_contracts::id::{
+    AgentId, ConnectionId, PersonalTokenId, PolicyId, SessionId, UserId, WorkspaceId,
+};
 use ah5_contracts::role::Role;
+use ah5_contracts::scope::Scopes;
 use ah5_policy::{CanonicalUrl, CompiledPolicy};
 use ah5_providers::catalogue::Service;
 use ah5_security::token::VerificationKey;
@@ -60,6 +63,8 @@ pub struct Workspace {
     pub connections: HashMap<ConnectionId, Connection>,
     pub policies: HashMap<(AgentId, ConnectionId), Vec<Policy>>,
     pub members: HashMap<UserId, Role>,
+    /// By the SHA-256 of their text.
+    pub personal_tokens: HashMap<[u8; 32], PersonalToken>,
     version: i64,
 }
 
@@ -67,6 +72,14 @@ pub struct Agent {
     pub active: bool,
     /// A token is good only while it names this number.
     pub epoch: i64,
+}
+
+pub struct PersonalToken {
+    pub id: PersonalTokenId,
+    pub user: UserId,
+    pub scopes: Scopes,
+    /// Seconds since 1970-01-01 UTC.
+    pub expires: i64,
 }
 
 pub struct Connection {

@@ -1,16 +1,18 @@
-//! Notes which agents' tokens are in use, away from their calls. Enrolment depends on it: a
-//! bootstrap secret cannot be used again once its agent has been at work.
+//! Notes which tokens are in use, away from their calls. Enrolment depends on it: a bootstrap
+//! secret cannot be used again once its agent has been at work.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ah5_contracts::id::AgentId;
-use ah5_store::database::Database;
-use ah5_store::usage::touch_last_used;
+use ah5_contracts::id::{AgentId, PersonalTokenId};
+use ah5_store::StoreError;
+use ah5_store::database::{Client, Database};
+use ah5_store::usage::{touch_agents, touch_personal_tokens};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-/// Agents beyond this number wait for the next round.
+/// Ids beyond this number wait for the next round.
 const MAX_PENDING: usize = 10_000;
 const EVERY: Duration = Duration::from_secs(1);
 /// The database keeps one note a minute.
@@ -19,7 +21,12 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub struct Usage {
-    seen: Mutex<HashMap<AgentId, Seen>>,
+    pub agents: Notes<AgentId>,
+    pub tokens: Notes<PersonalTokenId>,
+}
+
+pub struct Notes<Id> {
+    seen: Mutex<HashMap<Id, Seen>>,
 }
 
 struct Seen {
@@ -27,16 +34,24 @@ struct Seen {
     noted: bool,
 }
 
-// === impl Usage ===
+// === impl Notes ===
 
-impl Usage {
-    pub fn note(&self, agent: AgentId, now: Instant) {
+impl<Id> Default for Notes<Id> {
+    fn default() -> Self {
+        Self {
+            seen: Mutex::default(),
+        }
+    }
+}
+
+impl<Id: Copy + Eq + Hash> Notes<Id> {
+    pub fn note(&self, id: Id, now: Instant) {
         let mut seen = self.seen();
-        if seen.contains_key(&agent) || seen.len() >= MAX_PENDING {
+        if seen.contains_key(&id) || seen.len() >= MAX_PENDING {
             return;
         }
         seen.insert(
-            agent,
+            id,
             Seen {
                 since: now,
                 noted: false,
@@ -44,7 +59,7 @@ impl Usage {
         );
     }
 
-    fn pending(&self) -> Vec<AgentId> {
+    fn pending(&self) -> Vec<Id> {
         let mut seen = self.seen();
         seen.retain(|_, at| !at.noted || at.since.elapsed() < AGAIN_AFTER);
         seen.iter()
@@ -53,7 +68,7 @@ impl Usage {
             .collect()
     }
 
-    fn settle(&self, noted: &[AgentId]) {
+    fn settle(&self, noted: &[Id]) {
         let mut seen = self.seen();
         for id in noted {
             if let Some(at) = seen.get_mut(id) {
@@ -62,7 +77,7 @@ impl Usage {
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<AgentId, Seen>> {
+    fn seen(&self) -> MutexGuard<'_, HashMap<Id, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,8 +89,8 @@ pub async fn keep(usage: Arc<Usage>, database: Database) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let pending = usage.pending();
-        if pending.is_empty() {
+        let (agents, tokens) = (usage.agents.pending(), usage.tokens.pending());
+        if agents.is_empty() && tokens.is_empty() {
             continue;
         }
         let (client, _) = match &connection {
@@ -86,9 +101,26 @@ pub async fn keep(usage: Arc<Usage>, database: Database) {
                 Err(_) => continue,
             },
         };
-        match timeout(DEADLINE, touch_last_used(client, &pending)).await {
-            Ok(Ok(())) => usage.settle(&pending),
+        match timeout(DEADLINE, write(client, &agents, &tokens)).await {
+            Ok(Ok(())) => {
+                usage.agents.settle(&agents);
+                usage.tokens.settle(&tokens);
+            }
             _ => connection = None,
         }
     }
+}
+
+async fn write(
+    client: &Client,
+    agents: &[AgentId],
+    tokens: &[PersonalTokenId],
+) -> Result<(), StoreError> {
+    if !agents.is_empty() {
+        touch_agents(client, agents).await?;
+    }
+    if !tokens.is_empty() {
+        touch_personal_tokens(client, tokens).await?;
+    }
+    Ok(())
 }

@@ -4,12 +4,14 @@ use axum::http::HeaderMap;
 
 use ah5_contracts::audit::ActorKind;
 use ah5_contracts::claims::{AGENT_TOKEN_PREFIX, PERSONAL_TOKEN_PREFIX};
-use ah5_contracts::id::{AgentId, UserId, WorkspaceId};
+use ah5_contracts::id::{AgentId, PersonalTokenId, SessionId, UserId, WorkspaceId};
 use ah5_contracts::role::Role;
+use ah5_contracts::scope::Scopes;
 use ah5_edge::credential::{Presented, presented};
 use ah5_security::token::peek_kid;
+use ah5_security::{hash, personal};
 use ah5_store::tenant::Tenant;
-use ah5_store::{agents, sessions, workspaces};
+use ah5_store::{agents, members, personal_tokens, sessions, usage};
 
 use crate::app::{App, now};
 use crate::error::AppError;
@@ -23,8 +25,21 @@ pub enum Caller {
     User {
         id: UserId,
         workspace: WorkspaceId,
+        /// As of now, not as of when the credential was made.
         role: Role,
+        via: Via,
     },
+}
+
+/// What a person proved with who they are.
+#[derive(Clone, Copy, Debug)]
+pub enum Via {
+    Personal {
+        token: PersonalTokenId,
+        scopes: Scopes,
+    },
+    /// A token of a live session.
+    Session(SessionId),
 }
 
 // === impl Caller ===
@@ -36,10 +51,29 @@ impl Caller {
         }
     }
 
+    /// The person, where it is one.
+    pub const fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Agent { .. } => None,
+            Self::User { id, .. } => Some(*id),
+        }
+    }
+
     pub fn actor(&self) -> (ActorKind, String) {
         match self {
             Self::Agent { id, .. } => (ActorKind::Agent, id.to_string()),
             Self::User { id, .. } => (ActorKind::User, id.to_string()),
+        }
+    }
+
+    /// Names what the caller showed, for the log.
+    pub fn credential(&self) -> String {
+        match self {
+            Self::Agent { id, .. } => format!("token of agent {id}"),
+            Self::User { via, .. } => match via {
+                Via::Personal { token, .. } => format!("personal token {token}"),
+                Via::Session(id) => format!("session {id}"),
+            },
         }
     }
 
@@ -51,15 +85,18 @@ impl Caller {
         if let Some(jws) = value.strip_prefix(AGENT_TOKEN_PREFIX) {
             return agent(app, jws).await;
         }
-        if !bearer || value.starts_with(PERSONAL_TOKEN_PREFIX) {
-            return Err(AppError::unauthorized("Invalid or expired API key"));
+        if value.starts_with(PERSONAL_TOKEN_PREFIX) {
+            return personal_token(app, value).await;
+        }
+        if !bearer {
+            return Err(bad_key());
         }
         user(app, value).await
     }
 }
 
 async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
-    let refused = || AppError::unauthorized("Invalid or expired API key");
+    let refused = bad_key;
     let kid = peek_kid(jws).ok_or_else(refused)?;
     let key = app.keys.verification(&kid).ok_or_else(refused)?;
     let claims = key
@@ -93,15 +130,38 @@ async fn user(app: &App, jws: &str) -> Result<Caller, AppError> {
     if !sessions::is_live(&db, claims.sid, claims.sub).await? {
         return Err(refused());
     }
-    // The role is today's, not the one at the time of signing.
-    let memberships = workspaces::of_member(&db, claims.sub).await?;
-    let role = memberships
-        .iter()
-        .find(|(workspace, _)| *workspace == claims.wid);
-    let (workspace, role) = *role.ok_or_else(refused)?;
+    let memberships = members::of_user(&db, claims.sub).await?;
+    let mut memberships = memberships.iter();
+    let here = memberships.find(|membership| membership.workspace == claims.wid);
+    let here = here.ok_or_else(refused)?;
     Ok(Caller::User {
         id: claims.sub,
-        workspace,
-        role,
+        workspace: here.workspace,
+        role: here.role,
+        via: Via::Session(claims.sid),
     })
+}
+
+async fn personal_token(app: &App, text: &str) -> Result<Caller, AppError> {
+    let workspace = personal::workspace_of(text).ok_or_else(bad_key)?;
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, workspace).await?;
+    let holder = personal_tokens::holder(&tenant, &hash::sha256(text.as_bytes())).await?;
+    let holder = holder.ok_or_else(bad_key)?;
+    usage::touch_personal_tokens(&**tenant, &[holder.id]).await?;
+    tenant.commit().await?;
+    Ok(Caller::User {
+        id: holder.user,
+        workspace,
+        // Neither a role nor a scope that this build doesn't know gives a right.
+        role: holder.role.parse().map_err(|_| bad_key())?,
+        via: Via::Personal {
+            token: holder.id,
+            scopes: Scopes::parse(&holder.scopes).map_err(|_| bad_key())?,
+        },
+    })
+}
+
+fn bad_key() -> AppError {
+    AppError::unauthorized("Invalid or expired API key")
 }

@@ -9,14 +9,14 @@ use serde_json::json;
 
 use ah5_contracts::claims::{USER_TOKEN_AUDIENCE, UserClaims};
 use ah5_contracts::id::WorkspaceId;
-use ah5_contracts::role::SCOPE_ALL;
-use ah5_store::workspaces;
+use ah5_contracts::scope;
 
 use crate::app::{App, time};
 use crate::auth::origin;
 use crate::error::{AppError, AppResult};
 use crate::input::OptionalInput;
 use crate::routes::session::{current, renew};
+use crate::routes::workspace;
 
 const LIFETIME_SECONDS: i64 = 300;
 
@@ -32,7 +32,7 @@ pub async fn exchange(
         return Err(AppError::forbidden("Account disabled"));
     }
     let renewed = renew(&app, &headers, &session).await?;
-    let memberships = workspaces::of_member(&app.db().await?, session.user).await?;
+    let memberships = workspace::of(&app, session.user).await?;
     let wanted: Option<WorkspaceId> = match input
         .as_ref()
         .filter(|input| input.value("workspaceId").is_some())
@@ -41,15 +41,14 @@ pub async fn exchange(
         None => None,
     };
     let mut memberships = memberships.into_iter();
-    let chosen =
-        memberships.find(|(workspace, _)| wanted.is_none_or(|wanted| wanted == *workspace));
-    let (workspace, role) = chosen.ok_or_else(|| AppError::forbidden("Forbidden"))?;
+    let chosen = memberships.find(|m| wanted.is_none_or(|wanted| wanted == m.workspace));
+    let here = chosen.ok_or_else(|| AppError::forbidden("Forbidden"))?;
     let issued = Timestamp::now();
     let claims = UserClaims {
         sub: session.user,
-        wid: workspace,
-        roles: vec![role.as_str().to_owned()],
-        scp: vec![SCOPE_ALL.to_owned()],
+        wid: here.workspace,
+        roles: vec![here.role.as_str().to_owned()],
+        scp: vec![scope::ALL.to_owned()],
         sid: session.id,
         jti: ah5_contracts::id::SessionId::random().to_string(),
         platform_role: "user".to_owned(),

@@ -14,13 +14,14 @@ use ah5_security::{hash, password, random};
 use ah5_store::sessions::{self, Session};
 use ah5_store::tenant::Tenant;
 use ah5_store::users::{self, User};
-use ah5_store::{StoreError, workspaces};
+use ah5_store::{StoreError, members};
 
 use crate::app::{App, Record, time};
 use crate::auth::{cookie, origin};
 use crate::error::AppError;
 use crate::input::{Input, OptionalInput};
 use crate::router::Client;
+use crate::routes::workspace;
 
 use refusal::{AuthResult, Refusal};
 
@@ -56,9 +57,9 @@ pub async fn sign_out(State(app): State<App>, headers: HeaderMap, _: OptionalInp
     origin::check_auth(&headers, &app.config.origin)?;
     if let Some(session) = current(&app, &headers).await? {
         let mut db = app.db().await?;
-        let workspaces = workspaces::of_member(&db, session.user).await?;
-        if let Some((workspace, _)) = workspaces.first() {
-            let tenant = Tenant::begin(&mut db, *workspace).await?;
+        let memberships = members::of_user(&db, session.user).await?;
+        if let Some(first) = memberships.first() {
+            let tenant = Tenant::begin(&mut db, first.workspace).await?;
             sessions::revoke(&*tenant, session.id).await?;
             record(&app, &tenant, session.user, "user_signed_out").await?;
             tenant.commit().await?;
@@ -195,11 +196,11 @@ async fn open(
     address: &str,
     browser: Option<&str>,
 ) -> AuthResult<()> {
+    let memberships = workspace::of(app, user).await?;
+    let first = memberships.first();
+    let first = first.ok_or_else(|| AppError::internal("a user without a workspace"))?;
     let mut db = app.db().await?;
-    let workspaces = workspaces::of_member(&db, user).await?;
-    let workspace = workspaces.first().map(|(workspace, _)| *workspace);
-    let workspace = workspace.ok_or_else(|| AppError::internal("a user without a workspace"))?;
-    let tenant = Tenant::begin(&mut db, workspace).await?;
+    let tenant = Tenant::begin(&mut db, first.workspace).await?;
     let digest = hash::sha256(token.expose().as_bytes());
     let (id, days) = (SessionId::random(), cookie::SESSION_DAYS);
     sessions::insert(&*tenant, id, user, &digest, days, (address, browser)).await?;

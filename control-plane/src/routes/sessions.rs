@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use ah5_contracts::id::SessionId;
 use ah5_store::sessions;
 use ah5_store::tenant::Tenant;
-use ah5_store::workspaces;
 
 use crate::app::App;
 use crate::auth::origin;
 use crate::input::{Input, OptionalInput};
 use crate::routes::session::refusal::{AuthResult, Refusal};
 use crate::routes::session::{current, record, session_json};
+use crate::routes::workspace;
 
 pub async fn list(State(app): State<App>, headers: HeaderMap) -> AuthResult {
     let here = current(&app, &headers).await?.ok_or(Refusal::NoSession)?;
@@ -58,10 +58,10 @@ async fn end(
 ) -> AuthResult {
     origin::check_auth(headers, &app.config.origin)?;
     let here = current(app, headers).await?.ok_or(Refusal::NoSession)?;
+    let memberships = workspace::of(app, here.user).await?;
+    let first = memberships.first().ok_or(Refusal::NoSession)?;
     let mut db = app.db().await?;
-    let workspace = workspaces::of_member(&db, here.user).await?;
-    let (workspace, _) = *workspace.first().ok_or(Refusal::NoSession)?;
-    let tenant = Tenant::begin(&mut db, workspace).await?;
+    let tenant = Tenant::begin(&mut db, first.workspace).await?;
     for session in sessions::of_user(&*tenant, here.user).await? {
         if which(here.id, session.id) {
             sessions::revoke(&*tenant, session.id).await?;

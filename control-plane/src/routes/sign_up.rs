@@ -9,10 +9,9 @@ use serde_json::json;
 use ah5_contracts::id::{UserId, WorkspaceId};
 use ah5_security::password;
 use ah5_security::secret::SecretText;
-use ah5_security::vault::DataKey;
+use ah5_store::StoreError;
 use ah5_store::tenant::Tenant;
 use ah5_store::users::{self, NewUser, User};
-use ah5_store::{StoreError, workspaces};
 
 use crate::app::App;
 use crate::auth::origin;
@@ -20,6 +19,7 @@ use crate::error::AppError;
 use crate::input::Input;
 use crate::routes::session::refusal::{AuthResult, Refusal};
 use crate::routes::session::{email_of, hashing, record, user_json};
+use crate::routes::workspace;
 
 const MAX_NAME: usize = 200;
 
@@ -72,13 +72,12 @@ async fn create(
         password_hash,
     };
     let user = users::insert(&*tenant, &new).await?;
-    let wrapped = app.ring().wrap(workspace, &DataKey::generate());
     let owner = if name.trim().is_empty() {
         email
     } else {
         name.trim()
     };
-    workspaces::insert(&tenant, id, &format!("{owner}'s Workspace"), &wrapped).await?;
+    workspace::make(app, &tenant, id, &workspace::named_after(owner)).await?;
     record(app, &tenant, id, "user_signed_up").await?;
     tenant.commit().await?;
     Ok(user)

@@ -5,19 +5,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ah5_contracts::audit::ActorKind;
-use ah5_contracts::claims::{AGENT_TOKEN_PREFIX, AgentClaims, PERSONAL_TOKEN_PREFIX, UserClaims};
-use ah5_contracts::id::{AgentId, SessionId, UserId, WorkspaceId};
-use ah5_contracts::role::Role;
+use ah5_contracts::claims::{AGENT_TOKEN_PREFIX, AgentClaims, PERSONAL_TOKEN_PREFIX};
+use ah5_contracts::id::{AgentId, UserId, WorkspaceId};
 use ah5_edge::credential::{Presented, presented};
-use ah5_security::token::{TokenError, peek_kid};
+use ah5_security::token::peek_kid;
 use http::{HeaderMap, StatusCode};
 
 use self::memory::Remembered;
 use super::Refusal;
 use crate::plane::Plane;
-use crate::snapshot::{Globals, Published, Workspace};
+use crate::snapshot::{Globals, Workspace};
 
 pub mod memory;
+mod person;
+
+pub use person::Person;
 
 /// Somebody who was known and in force when the call came.
 pub struct Caller {
@@ -42,13 +44,6 @@ pub enum Identity {
     Agent(AgentId),
     /// A person, who acts as the agent that the request names.
     User(UserId),
-}
-
-/// Somebody signed in.
-#[derive(Clone, Copy, Debug)]
-pub struct Person {
-    user: UserId,
-    session: SessionId,
 }
 
 // === impl Caller ===
@@ -77,11 +72,13 @@ impl Caller {
         if let Some(jws) = value.strip_prefix(AGENT_TOKEN_PREFIX) {
             return agent(plane, jws, now).await;
         }
-        // Personal tokens are not issued yet, so none is good.
-        if !bearer || value.starts_with(PERSONAL_TOKEN_PREFIX) {
+        if value.starts_with(PERSONAL_TOKEN_PREFIX) {
+            return person::by_token(plane, value, now).await;
+        }
+        if !bearer {
             return Err(bad_key());
         }
-        user(plane, value, now).await
+        person::signed_in(plane, value, now).await
     }
 
     /// Takes the workspace as it is published now.
@@ -97,19 +94,6 @@ impl Caller {
             (Identity::User(_), None) => false,
         };
         if still { Ok(()) } else { Err(bad_key()) }
-    }
-}
-
-// === impl Person ===
-
-impl Person {
-    /// The session lives, the account is not disabled, and the role of today will do.
-    #[must_use]
-    pub fn may_act(self, published: &Published, workspace: &Workspace) -> bool {
-        let globals = published.globals();
-        !globals.revoked_sessions.contains(&self.session)
-            && !globals.disabled_users.contains(&self.user)
-            && workspace.members.get(&self.user) >= Some(&Role::Admin)
     }
 }
 
@@ -181,51 +165,6 @@ fn may_be_news(plane: &Plane, token: &Remembered) -> bool {
     let workspace = plane.published.workspace(token.workspace);
     let agent = workspace.as_ref().and_then(|w| w.agents.get(&token.agent));
     agent.is_none_or(|agent| token.epoch > agent.epoch)
-}
-
-async fn user(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Refusal> {
-    let refused = || Refusal::unauthorized("Invalid or expired token");
-    plane.admission.check_failures(now.client, now.seconds)?;
-    let globals = plane.published.globals();
-    let kid = peek_kid(jws).ok_or_else(refused)?;
-    let key = globals.keys.get(&kid).ok_or_else(refused)?;
-    let claims = key
-        .verify_user(jws, &plane.jwt_issuer, now.seconds)
-        .map_err(|error| match error {
-            TokenError::Claims => Refusal::unauthorized("Invalid JWT claims"),
-            TokenError::Expired | TokenError::Invalid => refused(),
-        })?;
-    if globals.revoked_sessions.contains(&claims.sid)
-        || globals.disabled_users.contains(&claims.sub)
-    {
-        return Err(refused());
-    }
-    if plane.published.workspace(claims.wid).is_none() {
-        plane.freshener.look(claims.wid).await;
-    }
-    let workspace = plane.published.workspace(claims.wid).ok_or_else(refused)?;
-    admit_user(&claims, &workspace)?;
-    Ok(Caller {
-        identity: Identity::User(claims.sub),
-        epoch: 0,
-        person: Some(Person {
-            user: claims.sub,
-            session: claims.sid,
-        }),
-        workspace_id: claims.wid,
-        workspace,
-    })
-}
-
-/// The role is today's, not the one at the time of signing.
-fn admit_user(claims: &UserClaims, workspace: &Workspace) -> Result<(), Refusal> {
-    match workspace.members.get(&claims.sub) {
-        None => Err(Refusal::unauthorized("Invalid or expired token")),
-        Some(role) if *role < Role::Admin => {
-            Err(Refusal::forbidden("This needs the role admin", None))
-        }
-        Some(_) => Ok(()),
-    }
 }
 
 fn bad_key() -> Refusal {

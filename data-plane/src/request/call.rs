@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::authenticate::Person;
 use super::parse::Asked;
 use super::{Caller, Identity, Kind, Refusal};
 use crate::metrics;
@@ -101,7 +102,10 @@ impl Call {
         });
         if let Identity::Agent(agent) = caller.identity {
             self.what.agent = Some(agent);
-            plane.usage.note(agent, self.began);
+            plane.usage.agents.note(agent, self.began);
+        }
+        if let Some(token) = caller.person.and_then(Person::token) {
+            plane.usage.tokens.note(token, self.began);
         }
         self.mark();
     }

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use ah5_contracts::connection::{Auth, ConnectionStatus};
+use ah5_contracts::scope::Scopes;
 use ah5_policy::compile::PlainHttp;
 use ah5_policy::{CanonicalUrl, CompiledPolicy, Patterns, PolicySource};
 use ah5_providers::catalogue;
@@ -13,7 +14,7 @@ use ah5_security::token::{KeyKind, VerificationKey};
 use ah5_store::snapshot::{ConnectionRow, GlobalRows, KeyRow, PolicyRow, WorkspaceRows};
 use tokio::time::Instant;
 
-use super::{Agent, Compiled, Connection, Credential, Globals, Policy, Workspace};
+use super::{Agent, Compiled, Connection, Credential, Globals, PersonalToken, Policy, Workspace};
 
 /// `before` is what is published now: policies that have not changed are taken from it.
 pub(super) fn workspace(
@@ -65,12 +66,23 @@ pub(super) fn workspace(
         .members
         .into_iter()
         .filter_map(|row| Some((row.user, row.role.parse().ok()?)));
+    // A token with a scope that this build doesn't know is no token.
+    let personal_tokens = rows.personal_tokens.into_iter().filter_map(|row| {
+        let token = PersonalToken {
+            id: row.id,
+            user: row.user,
+            scopes: Scopes::parse(&row.scopes).ok()?,
+            expires: row.expires,
+        };
+        Some((row.hash.try_into().ok()?, token))
+    });
     Workspace {
         key,
         agents,
         connections,
         policies,
         members: members.collect(),
+        personal_tokens: personal_tokens.collect(),
         version: rows.version,
     }
 }

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod encode;
 pub mod hash;
 pub mod password;
+pub mod personal;
 pub mod random;
 pub mod ring;
 pub mod secret;

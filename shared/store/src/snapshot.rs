@@ -5,7 +5,9 @@ use serde_json::Value;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 use uuid::Uuid;
 
-use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, SessionId, UserId, WorkspaceId};
+use ah5_contracts::id::{
+    AgentId, ConnectionId, PersonalTokenId, PolicyId, SessionId, UserId, WorkspaceId,
+};
 
 use crate::StoreError;
 
@@ -21,6 +23,7 @@ pub struct WorkspaceRows {
     pub connections: Vec<ConnectionRow>,
     pub policies: Vec<PolicyRow>,
     pub members: Vec<MemberRow>,
+    pub personal_tokens: Vec<PersonalTokenRow>,
 }
 
 pub struct AgentRow {
@@ -61,6 +64,16 @@ pub struct PolicyRow {
 pub struct MemberRow {
     pub user: UserId,
     pub role: String,
+}
+
+pub struct PersonalTokenRow {
+    pub id: PersonalTokenId,
+    pub user: UserId,
+    /// SHA-256 of the token's text.
+    pub hash: Vec<u8>,
+    pub scopes: Vec<String>,
+    /// Seconds since 1970-01-01 UTC.
+    pub expires: i64,
 }
 
 pub struct GlobalRows {
@@ -111,6 +124,7 @@ pub async fn load_workspace(
         connections: connections(&tx, id).await?,
         policies: policies(&tx, id).await?,
         members: members(&tx, id).await?,
+        personal_tokens: personal_tokens(&tx, id).await?,
     };
     tx.commit().await?;
     Ok(Some(rows))
@@ -236,4 +250,21 @@ async fn members(tx: &Transaction<'_>, workspace: Uuid) -> Result<Vec<MemberRow>
         role: row.get(1),
     };
     Ok(rows.into_iter().map(member).collect())
+}
+
+async fn personal_tokens(
+    tx: &Transaction<'_>,
+    workspace: Uuid,
+) -> Result<Vec<PersonalTokenRow>, StoreError> {
+    let sql = "select id, user_id, token_hash, scopes, expires_at
+               from ah5.v_pat_hashes where workspace_id = $1";
+    let rows = tx.query(sql, &[&workspace]).await?;
+    let token = |row: tokio_postgres::Row| PersonalTokenRow {
+        id: PersonalTokenId::from_uuid(row.get(0)),
+        user: UserId::from_uuid(row.get(1)),
+        hash: row.get(2),
+        scopes: row.get(3),
+        expires: row.get::<_, jiff::Timestamp>(4).as_second(),
+    };
+    Ok(rows.into_iter().map(token).collect())
 }

@@ -75,6 +75,29 @@ pub async fn by_email(
     Ok(row.map(|row| (read(&row), row.get("password_hash"))))
 }
 
+/// How somebody is called: by name, or else by address.
+///
+/// # Errors
+/// The database fails.
+pub async fn name(client: &impl GenericClient, user: UserId) -> Result<Option<String>, StoreError> {
+    let sql = "select coalesce(nullif(trim(name), ''), email) from ah5.t_users where id = $1";
+    let row = client.query_opt(sql, &[&user.uuid()]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// The user's address, if it was proven by mail that it is theirs.
+///
+/// # Errors
+/// The database fails.
+pub async fn proven_email(
+    client: &impl GenericClient,
+    user: UserId,
+) -> Result<Option<String>, StoreError> {
+    let sql = "select email from ah5.t_users where id = $1 and email_verification = 'proven'";
+    let row = client.query_opt(sql, &[&user.uuid()]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 const COLUMNS: &str =
     "id, email, name, image, email_verification, disabled_at, created_at, updated_at";
 

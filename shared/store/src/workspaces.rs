@@ -1,13 +1,14 @@
-//! `t_workspaces`, `t_workspace_members`, `t_workspace_keys`: the tenants.
+//! `t_workspaces`, `t_workspace_keys`: the tenants.
 
-use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
+use tokio_postgres::Row;
 
 use ah5_contracts::id::{UserId, WorkspaceId};
 use ah5_contracts::role::Role;
 use ah5_security::ring::Wrapped;
 
 use crate::StoreError;
+use crate::members;
 use crate::tenant::Tenant;
 
 pub struct Workspace {
@@ -21,7 +22,7 @@ pub struct Workspace {
 /// Makes the workspace that `tenant` is in, with its owner and its data key.
 ///
 /// # Errors
-/// The database fails, or the user owns a workspace already.
+/// The database fails.
 pub async fn insert(
     tenant: &Tenant<'_>,
     owner: UserId,
@@ -36,32 +37,7 @@ pub async fn insert(
     tenant
         .execute(wrapped, &[&id, &key.ring_key_id, &key.bytes])
         .await?;
-    let member = "insert into ah5.t_workspace_members (workspace_id, user_id, role)
-                  values ($1, $2, 'owner')";
-    tenant.execute(member, &[&id, &owner]).await?;
-    Ok(())
-}
-
-/// The user's workspaces, his own first.
-///
-/// # Errors
-/// The database fails.
-pub async fn of_member(
-    client: &impl GenericClient,
-    user: UserId,
-) -> Result<Vec<(WorkspaceId, Role)>, StoreError> {
-    let rows = client
-        .query(
-            "select workspace_id, role from ah5.member_workspaces($1)",
-            &[&user.uuid()],
-        )
-        .await?;
-    let member = |row: &tokio_postgres::Row| {
-        // A role that this build doesn't know is no role.
-        let role = row.get::<_, String>(1).parse().ok()?;
-        Some((WorkspaceId::from_uuid(row.get(0)), role))
-    };
-    Ok(rows.iter().filter_map(member).collect())
+    members::insert(tenant, UserId::from_uuid(owner), Role::Owner).await
 }
 
 /// # Errors
@@ -70,13 +46,28 @@ pub async fn current(tenant: &Tenant<'_>) -> Result<Option<Workspace>, StoreErro
     let sql =
         "select id, name, owner_id, created_at, updated_at from ah5.t_workspaces where id = $1";
     let row = tenant.query_opt(sql, &[&tenant.workspace().uuid()]).await?;
-    Ok(row.map(|row| Workspace {
-        id: WorkspaceId::from_uuid(row.get(0)),
-        name: row.get(1),
-        owner: UserId::from_uuid(row.get(2)),
-        created_at: row.get(3),
-        updated_at: row.get(4),
-    }))
+    Ok(row.as_ref().map(read))
+}
+
+/// # Errors
+/// The database fails.
+pub async fn rename(tenant: &Tenant<'_>, name: &str) -> Result<Option<Workspace>, StoreError> {
+    let sql = "update ah5.t_workspaces set name = $2, updated_at = now() where id = $1
+               returning id, name, owner_id, created_at, updated_at";
+    let id = tenant.workspace().uuid();
+    let row = tenant.query_opt(sql, &[&id, &name]).await?;
+    Ok(row.as_ref().map(read))
+}
+
+/// Hands the workspace over; the roles of both are the caller's to change.
+///
+/// # Errors
+/// The database fails.
+pub async fn set_owner(tenant: &Tenant<'_>, owner: UserId) -> Result<(), StoreError> {
+    let sql = "update ah5.t_workspaces set owner_id = $2, updated_at = now() where id = $1";
+    let id = tenant.workspace().uuid();
+    tenant.execute(sql, &[&id, &owner.uuid()]).await?;
+    Ok(())
 }
 
 /// The workspace's wrapped data key.
@@ -90,4 +81,14 @@ pub async fn data_key(tenant: &Tenant<'_>) -> Result<Option<Wrapped>, StoreError
         ring_key_id: row.get(0),
         bytes: row.get(1),
     }))
+}
+
+fn read(row: &Row) -> Workspace {
+    Workspace {
+        id: WorkspaceId::from_uuid(row.get("id")),
+        name: row.get("name"),
+        owner: UserId::from_uuid(row.get("owner_id")),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+    }
 }

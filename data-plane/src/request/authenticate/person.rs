@@ -1,0 +1,153 @@
+//! People, who act as an agent that they name: signed in, or by a personal access token. Either
+//! takes the role of an admin, as of now.
+
+use ah5_contracts::claims::UserClaims;
+use ah5_contracts::id::{PersonalTokenId, SessionId, UserId};
+use ah5_contracts::role::Role;
+use ah5_contracts::scope::Scope;
+use ah5_security::hash::sha256;
+use ah5_security::personal;
+use ah5_security::token::{TokenError, peek_kid};
+
+use super::{Caller, Identity, Now, bad_key};
+use crate::plane::Plane;
+use crate::request::Refusal;
+use crate::snapshot::{PersonalToken, Published, Workspace};
+
+/// Somebody, and what they proved it with.
+#[derive(Clone, Copy, Debug)]
+pub struct Person {
+    user: UserId,
+    proof: Proof,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Proof {
+    Session(SessionId),
+    /// The digest of a personal token.
+    Token(PersonalTokenId, [u8; 32]),
+}
+
+/// A token of somebody's session.
+///
+/// # Errors
+/// 401, or 403 to somebody whose role is not enough.
+pub async fn signed_in(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Refusal> {
+    let refused = || Refusal::unauthorized("Invalid or expired token");
+    plane.admission.check_failures(now.client, now.seconds)?;
+    let globals = plane.published.globals();
+    let kid = peek_kid(jws).ok_or_else(refused)?;
+    let key = globals.keys.get(&kid).ok_or_else(refused)?;
+    let claims: UserClaims = key
+        .verify_user(jws, &plane.jwt_issuer, now.seconds)
+        .map_err(|error| match error {
+            TokenError::Claims => Refusal::unauthorized("Invalid JWT claims"),
+            TokenError::Expired | TokenError::Invalid => refused(),
+        })?;
+    if globals.revoked_sessions.contains(&claims.sid)
+        || globals.disabled_users.contains(&claims.sub)
+    {
+        return Err(refused());
+    }
+    if plane.published.workspace(claims.wid).is_none() {
+        plane.freshener.look(claims.wid).await;
+    }
+    let workspace = plane.published.workspace(claims.wid).ok_or_else(refused)?;
+    has_role(&workspace, claims.sub, refused)?;
+    Ok(Caller {
+        identity: Identity::User(claims.sub),
+        epoch: 0,
+        person: Some(Person {
+            user: claims.sub,
+            proof: Proof::Session(claims.sid),
+        }),
+        workspace_id: claims.wid,
+        workspace,
+    })
+}
+
+/// A personal access token. It is no signature that could be checked without knowing its workspace,
+/// so for one that this replica doesn't hold nothing is loaded.
+///
+/// # Errors
+/// 401, or 403 to a token without the scope and to somebody whose role is not enough.
+pub async fn by_token(plane: &Plane, text: &str, now: Now) -> Result<Caller, Refusal> {
+    plane.admission.check_failures(now.client, now.seconds)?;
+    let id = personal::workspace_of(text).ok_or_else(bad_key)?;
+    let digest = sha256(text.as_bytes());
+    let mut workspace = plane.published.workspace(id).ok_or_else(bad_key)?;
+    if !workspace.personal_tokens.contains_key(&digest) {
+        // It may have been made a moment ago.
+        plane.freshener.look(id).await;
+        workspace = plane.published.workspace(id).ok_or_else(bad_key)?;
+    }
+    let token = workspace.personal_tokens.get(&digest).ok_or_else(bad_key)?;
+    let PersonalToken {
+        id: token_id,
+        user,
+        scopes,
+        expires,
+    } = *token;
+    if expires <= now.seconds || plane.published.globals().disabled_users.contains(&user) {
+        return Err(bad_key());
+    }
+    if !scopes.contains(Scope::VaultExecute) {
+        let scope = Scope::VaultExecute;
+        return Err(Refusal::forbidden(
+            format!("Missing required scope: {scope}"),
+            None,
+        ));
+    }
+    has_role(&workspace, user, bad_key)?;
+    Ok(Caller {
+        identity: Identity::User(user),
+        epoch: 0,
+        person: Some(Person {
+            user,
+            proof: Proof::Token(token_id, digest),
+        }),
+        workspace_id: id,
+        workspace,
+    })
+}
+
+// === impl Person ===
+
+impl Person {
+    /// What was proved still stands, the account is not disabled, and the role of today will do.
+    #[must_use]
+    pub fn may_act(self, published: &Published, workspace: &Workspace) -> bool {
+        let globals = published.globals();
+        let proven = match self.proof {
+            Proof::Session(id) => !globals.revoked_sessions.contains(&id),
+            Proof::Token(_, digest) => workspace.personal_tokens.contains_key(&digest),
+        };
+        proven
+            && !globals.disabled_users.contains(&self.user)
+            && workspace.members.get(&self.user) >= Some(&Role::Admin)
+    }
+
+    /// The personal token that was shown, if it was one.
+    #[must_use]
+    pub const fn token(self) -> Option<PersonalTokenId> {
+        match self.proof {
+            Proof::Session(_) => None,
+            Proof::Token(id, _) => Some(id),
+        }
+    }
+}
+
+/// The role is today's, not the one at the time of signing.
+fn has_role(
+    workspace: &Workspace,
+    user: UserId,
+    refused: impl Fn() -> Refusal,
+) -> Result<(), Refusal> {
+    match workspace.members.get(&user) {
+        None => Err(refused()),
+        Some(role) if *role < Role::Admin => {
+            Err(Refusal::forbidden("This needs the role admin", None))
+        }
+        Some(_) => Ok(()),
+    }
+}

@@ -1,272 +1,132 @@
-//! Starts the binary and plays its users.
+//! A real control plane on a real PostgreSQL, and a person with a workspace who drives it over HTTP
+//! as its users do. Every test opens a workspace of its own; all of them share the processes.
+#![allow(dead_code, reason = "each test file uses its part")]
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use ah5_harness::stack::home::DATABASE;
+use ah5_harness::stack::{Builder, Stack};
+use ah5_security::secret::SecretText;
+use ah5_store::database::Database;
+use ah5_testkit::client::{Agent, Answer, Call, Http, Owner};
 use serde_json::{Value, json};
 
-use ah5_harness::postgres::Cluster;
-use ah5_security::secret::SecretText;
-use ah5_security::token::{KeyKind, SigningKey};
-use ah5_store::database::Database;
+pub const SECRET: &str = "planted-provider-secret-0123456789";
+/// Of the connections that [`World::connect`] makes.
+pub const BASE_URL: &str = "https://api.example.com/v2";
 
-pub const ORIGIN: &str = "http://localhost:8080";
-pub const SECRET: &str = "planted-provider-secret";
-pub const PASSWORD: &str = "planted-password";
-
-pub struct Plane {
-    process: Child,
-    folder: tempfile::TempDir,
-    base: String,
-    http: Client<HttpConnector, Full<bytes::Bytes>>,
-    cluster: Cluster,
+/// Database and control plane. Tests are one caller to it, and they sign up and enrol a lot.
+pub fn control_plane() -> Builder {
+    let builder = Stack::builder().data_planes(0).simulator(false);
+    ["BOOTSTRAP", "TOKEN", "SIGN_IN"]
+        .iter()
+        .fold(builder.front_door(false), |builder, name| {
+            builder.env(&format!("RATE_LIMIT_{name}_PER_MINUTE"), "10000")
+        })
 }
 
-impl Plane {
-    pub async fn start() -> Self {
-        let cluster = Cluster::start_temporary().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let ring = folder.path().join("ring.json");
-        let command = |arguments: &[&str], user: &str| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_control-plane"));
-            command
-                .args(arguments)
-                .env_clear()
-                .env("KEY_RING_FILE", &ring);
-            command.env("DATABASE_URL", cluster.url_as(user, "postgres"));
-            command
-        };
-        assert!(
-            command(&["keyring", ring.to_str().unwrap()], "postgres")
-                .status()
-                .unwrap()
-                .success()
-        );
-        assert!(
-            command(&["migrate"], "postgres")
-                .output()
-                .unwrap()
-                .status
-                .success()
-        );
-        let addresses = folder.path().join("addresses.json");
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let process = command(&["serve"], "ah5_control_login")
-            .envs([("LISTEN_ADDR", "127.0.0.1:0"), ("DRAIN_DELAY_MS", "0")])
-            .env("ADDRESS_FILE", &addresses)
-            .stderr(log)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let addresses = wait_for(&addresses).await;
-        let base = format!("http://{}", addresses["listen"].as_str().unwrap());
-        let http = Client::builder(TokioExecutor::new()).build_http();
-        Self {
-            process,
-            folder,
-            base,
-            http,
-            cluster,
-        }
+/// One stack for all tests that run at the same time, gone with the last of them.
+pub fn shared() -> Arc<Stack> {
+    static SHARED: Mutex<Weak<Stack>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(stack) = shared.upgrade() {
+        return stack;
+    }
+    let stack = Arc::new(control_plane().start().unwrap());
+    *shared = Arc::downgrade(&stack);
+    stack
+}
+
+/// A workspace of one test, and its owner.
+pub struct World {
+    pub http: Http,
+    pub owner: Owner,
+    // The last: it must outlive whatever talks to it.
+    pub stack: Arc<Stack>,
+}
+
+// === impl World ===
+
+impl World {
+    pub async fn open() -> Self {
+        Self::at(shared()).await
     }
 
-    pub async fn get(&self, path: &str, token: &str) -> (u16, Value) {
-        self.call("GET", path, &bearer(token), None).await
+    /// At a stack of the test's own, with settings that others must not see.
+    pub async fn at(stack: Arc<Stack>) -> Self {
+        let http = Http::new(format!("http://{}", stack.control_plane().listen));
+        let owner = Owner::sign_up(&http, stack.origin()).await.unwrap();
+        Self { http, owner, stack }
     }
 
-    pub async fn post(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
-        self.call("POST", path, &bearer(token), Some(body)).await
+    /// Another person with another workspace at the same installation.
+    pub async fn stranger(&self) -> Owner {
+        Owner::sign_up(&self.http, self.stack.origin())
+            .await
+            .unwrap()
     }
 
-    pub async fn put(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
-        self.call("PUT", path, &bearer(token), Some(body)).await
+    /// A new agent of the owner's that is enrolled and holds a token.
+    pub async fn agent(&self) -> Agent {
+        let made = self.owner.create_agent("bot").await.unwrap();
+        Agent::ready(&self.http, self.stack.origin(), made)
+            .await
+            .unwrap()
     }
 
-    pub async fn with_cookie(&self, path: &str, cookie: &str, origin: &str) -> (u16, Value) {
-        self.call(
-            "POST",
-            path,
-            &[("cookie", cookie), ("origin", origin)],
-            None,
-        )
-        .await
+    /// Connects the custom service and returns the connection's id.
+    pub async fn connect(&self) -> String {
+        let bearer = json!({"kind": "bearer"});
+        self.owner.connect(BASE_URL, &bearer, SECRET).await.unwrap()
     }
 
-    pub async fn owner_sql(&self, sql: &str) {
-        let url = SecretText::new(self.cluster.url("postgres"));
+    /// As the owner.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.owner.get(path).await.unwrap()
+    }
+
+    /// As the owner.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.owner.post(path, body).await.unwrap()
+    }
+
+    /// As the owner.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.owner.put(path, body).await.unwrap()
+    }
+
+    /// As whoever the call says.
+    pub async fn send(&self, call: Call) -> Answer {
+        self.http.send(call).await.unwrap()
+    }
+
+    /// What this workspace's trail has, newest first.
+    pub async fn audit(&self, query: &str) -> Vec<Value> {
+        self.owner.audit(query).await.unwrap()
+    }
+
+    /// As the database's own superuser: for what no route can bring about.
+    pub async fn sql(&self, sql: &str) {
+        let url = SecretText::new(self.stack.cluster().unwrap().url(DATABASE));
         let (client, _driver) = Database::parse(&url).unwrap().connect().await.unwrap();
         client.batch_execute(sql).await.unwrap();
     }
 
-    /// Everything in the database, as text.
-    pub fn dump(&self) -> String {
-        self.cluster.dump("postgres").unwrap()
-    }
-
+    /// Everything that the control plane has logged.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
-    }
-
-    async fn call(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> (u16, Value) {
-        let (status, _, body) = self.exchange(method, path, headers, body).await;
-        (status, body)
-    }
-
-    async fn exchange(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> (u16, http::HeaderMap, Value) {
-        let mut request = http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
-        }
-        let body = body.map(ToString::to_string).unwrap_or_default();
-        let response = self
-            .http
-            .request(request.body(Full::from(body)).unwrap())
-            .await
-            .unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        (
-            parts.status.as_u16(),
-            parts.headers,
-            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        )
+        std::fs::read_to_string(self.stack.logs().join("control-plane.log")).unwrap()
     }
 }
 
-impl Drop for Plane {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Status and JSON at once.
+pub fn of(answer: &Answer) -> (u16, Value) {
+    (answer.status.as_u16(), answer.json())
 }
 
-pub struct Owner {
-    pub cookie: String,
-    pub token: String,
-}
-
-impl Owner {
-    pub async fn sign_up(plane: &Plane) -> Self {
-        let email = format!("{}@example.com", uuid::Uuid::new_v4());
-        let body = json!({"email": email, "password": PASSWORD, "name": "Ann"});
-        assert_eq!(
-            plane.post("/api/auth/sign-up/email", "", &body).await.0,
-            200
-        );
-        let (status, headers, _) = plane
-            .exchange("POST", "/api/auth/sign-in/email", &[], Some(&body))
-            .await;
-        assert_eq!(status, 200);
-        let cookie = headers.get("set-cookie").unwrap().to_str().unwrap();
-        let cookie = cookie.split(';').next().unwrap().to_owned();
-        let (status, body) = plane.with_cookie("/api/auth/token", &cookie, ORIGIN).await;
-        assert_eq!(status, 200, "{body}");
-        Self {
-            cookie,
-            token: body["token"].as_str().unwrap().to_owned(),
-        }
-    }
-
-    /// Connects the custom service and returns the connection's id.
-    pub async fn connect(&self, plane: &Plane) -> String {
-        let body = json!({
-            "provider": "custom", "service": "custom-http", "label": "Example",
-            "baseUrl": "https://api.example.com/v2", "auth": {"kind": "bearer"}, "apiKey": SECRET,
-        });
-        let (status, body) = plane
-            .post("/v1/connections/api-key", &self.token, &body)
-            .await;
-        assert_eq!(status, 200, "{body}");
-        body["connection"]["id"].as_str().unwrap().to_owned()
-    }
-}
-
-pub struct Agent {
-    pub id: String,
-    pub bootstrap_secret: String,
-    key: SigningKey,
-}
-
-impl Agent {
-    pub async fn enrol(plane: &Plane, owner: &Owner) -> Self {
-        let (status, created) = plane
-            .post("/v1/agents", &owner.token, &json!({"name": "bot"}))
-            .await;
-        assert_eq!(status, 200, "{created}");
-        let agent = Self {
-            id: created["agent"]["id"].as_str().unwrap().to_owned(),
-            bootstrap_secret: created["bootstrapSecret"].as_str().unwrap().to_owned(),
-            key: SigningKey::generate(KeyKind::User),
-        };
-        let body =
-            json!({"bootstrapSecret": agent.bootstrap_secret, "publicKey": agent.public_jwk()});
-        assert_eq!(plane.post("/v1/agents/bootstrap", "", &body).await.0, 200);
-        agent
-    }
-
-    pub fn public_jwk(&self) -> Value {
-        self.key.public_jwk().clone()
-    }
-
-    pub async fn token(&self, plane: &Plane) -> String {
-        let jti = uuid::Uuid::new_v4().to_string();
-        let (status, body) = plane
-            .post("/v1/agents/token", "", &self.request(60, &jti))
-            .await;
-        assert_eq!(status, 200, "{body}");
-        body["access_token"].as_str().unwrap().to_owned()
-    }
-
-    /// A token request whose assertion lives for so many seconds from now.
-    pub fn request(&self, life: i64, jti: &str) -> Value {
-        let now = jiff::Timestamp::now().as_second();
-        let claims = json!({"iss": self.id, "sub": self.id, "aud": ORIGIN, "iat": now, "exp": now + life, "jti": jti});
-        let key = EncodingKey::from_ec_der(self.key.private().expose());
-        let jws = jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap();
-        json!({
-            "grant_type": "client_assertion", "client_assertion": jws,
-            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        })
-    }
-}
-
-fn bearer(token: &str) -> Vec<(&'static str, &str)> {
-    if token.is_empty() {
-        return Vec::new();
-    }
-    // Leaked once a call: a test's process is short.
-    vec![("authorization", String::leak(format!("Bearer {token}")))]
-}
-
-async fn wait_for(path: &Path) -> Value {
-    for _ in 0..600 {
-        if let Ok(text) = std::fs::read_to_string(path) {
-            return serde_json::from_str(&text).unwrap();
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the control plane did not become ready");
+/// The text of `error`; empty if there is none.
+pub fn error(answer: &Answer) -> String {
+    answer.json()["error"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }

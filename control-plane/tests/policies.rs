@@ -1,0 +1,162 @@
+//! Policies: every part written and read back, and the dry run.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use http::Method;
+use serde_json::{Value, json};
+use support::{World, error, of};
+
+#[tokio::test]
+async fn every_part_of_a_policy_can_be_written_and_read_back() {
+    let world = World::open().await;
+    let agent = world.agent().await;
+    let connection = world.connect().await;
+    let draft = json!({"agentId": agent.id, "connectionId": connection});
+    let policy = world.post("/v1/policies", &draft).await.json();
+    let path = format!("/v1/policies/{}", policy["policy"]["id"].as_str().unwrap());
+    let put = async |part: &str, body: Value| {
+        let answer = world.put(&format!("{path}/{part}"), &body).await;
+        let policy = answer.json()["policy"].clone();
+        (answer.status.as_u16(), policy, error(&answer))
+    };
+    let pii = json!({"types": [{"type": "secret_code"}], "fields": ["$body"]});
+    let rules = json!({
+        "request": [
+            {"label": "Red", "match": {"methods": ["POST"]}, "action": "redact", "redactConfig": pii},
+            {"match": {"urlPattern": "^/v1/", "body": [{"path": "a", "op": "exists"}]}, "action": "deny"},
+        ],
+        "response": [{"match": {}, "filter": {"denyFields": ["x"], "redact": [{"type": "secret_code"}]}}],
+        "fieldStepUpEnabled": true,
+    });
+    let (status, written, _) = put("rules", json!({"rules": rules})).await;
+    assert_eq!((status, &written["rules"]), (200, &rules));
+    let read = world.get(&format!("{path}/rules")).await;
+    assert_eq!(of(&read), (200, json!({"rules": rules})));
+
+    let limits = json!({"rateLimits": {"maxRequestsPerHour": "9", "maxPayloadSizeBytes": 10}});
+    let (status, written, _) = put("rate-limits", limits).await;
+    assert_eq!(
+        (status, &written["rateLimits"]["maxRequestsPerHour"]),
+        (200, &json!(9))
+    );
+    assert_eq!(
+        put("rate-limits", json!({})).await.1["rateLimits"],
+        Value::Null
+    );
+    let window = json!({"dayOfWeek": 1, "startHour": 9, "endHour": 17, "timezone": "Europe/Rome"});
+    let (status, written, _) = put("time-windows", json!({"timeWindows": [window]})).await;
+    assert_eq!((status, &written["timeWindows"]), (200, &json!([window])));
+    assert_eq!(written["rules"], rules, "one part leaves the others alone");
+
+    let wrong = |found: Value| json!({"rules": {"request": [{"match": found, "action": "deny"}], "response": []}});
+    for (part, body, error) in [
+        (
+            "rules",
+            wrong(json!({"urlPattern": "[x"})),
+            "Invalid rules: request[0].match.urlPattern: invalid regex",
+        ),
+        (
+            "rules",
+            wrong(json!({"urlPattern": "(?=x)"})),
+            "look-around cannot run in linear time",
+        ),
+        (
+            "rules",
+            wrong(json!({"host": "x"})),
+            "Invalid rules: request[0].match.host: is not known",
+        ),
+        (
+            "rules",
+            json!({"rules": {"request": []}}),
+            "body/rules must have required property 'response'",
+        ),
+        (
+            "rules",
+            json!({}),
+            "body must have required property 'rules'",
+        ),
+        (
+            "rate-limits",
+            json!({"rateLimits": {}}),
+            "maxRequestsPerHour is required when setting rate limits",
+        ),
+        (
+            "rate-limits",
+            json!({"rateLimits": {"maxRequestsPerHour": 0}}),
+            "body/rateLimits/maxRequestsPerHour must be >= 1",
+        ),
+        (
+            "time-windows",
+            json!({"timeWindows": [{"dayOfWeek": 1, "startHour": 0, "endHour": 1, "timezone": "+02:00"}]}),
+            "Invalid timezone: +02:00",
+        ),
+        (
+            "provider-constraints",
+            json!({"providerConstraints": {"provider": "slack", "allowedChannelIds": ["C1"]}}),
+            "Provider mismatch: constraints are for \"slack\" but connection uses",
+        ),
+    ] {
+        let (status, _, got) = put(part, body).await;
+        assert_eq!(status, 400, "{part}: {got}");
+        assert!(got.contains(error), "{part}: {got}");
+    }
+    let (path, body) = (format!("{path}/rules"), json!({"rules": rules}));
+    let by_agent = agent.call(Method::PUT, &path).json(&body);
+    assert_eq!(world.send(by_agent).await.status, 403);
+    let by_stranger = world.stranger().await.put(&path, &body).await.unwrap();
+    assert_eq!(by_stranger.status, 404);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_a_draft_would_do_and_changes_nothing() {
+    let world = World::open().await;
+    let draft = json!({
+        "defaultMode": "read_write", "stepUpApproval": "never",
+        "allowlists": [{"baseUrl": "https://api.example.com", "methods": ["POST"], "pathPatterns": ["/**"]}],
+        "rules": {
+            "request": [
+                {"label": "No", "match": {"queryPattern": "x=9"}, "action": "deny"},
+                {"label": "Red", "match": {}, "action": "redact",
+                 "redactConfig": {"types": [{"type": "email"}], "fields": ["t"]}},
+            ],
+            "response": [{"match": {}, "filter": {"denyFields": ["secret"]}}],
+        },
+    });
+    let evaluate = async |request: Value| {
+        let body = json!({"policy": draft, "request": request, "response": {"body": {"secret": 1, "a": 2}}});
+        of(&world.post("/v1/policies/evaluate", &body).await)
+    };
+    let url = "https://api.example.com/v1//x?x=1";
+    let (status, got) = evaluate(json!({"method": "POST", "url": url, "query": {"x": "9"}})).await;
+    assert_eq!(
+        (status, &got["decision"], &got["rule"]),
+        (200, &json!("deny"), &json!("rules/request/0"))
+    );
+    assert_eq!(got["hint"], "Denied by rule: \"No\".");
+    assert_eq!(got["trace"], json!(["No:MATCH(deny)"]));
+    let (_, got) = evaluate(json!({"method": "POST", "url": url, "body": {"t": "a@b.io"}})).await;
+    assert_eq!(got["decision"], "allow", "{got}");
+    assert_eq!(got["redactedBody"], json!({"t": "[PII_REDACTED:email]"}));
+    assert_eq!(got["response"]["body"], json!({"a": 2}));
+    for (body, error) in [
+        (json!({"policy": draft}), "body/request must be object"),
+        (
+            json!({"request": {}}),
+            "Either policyId or policy must be provided",
+        ),
+        (
+            json!({"policy": draft, "request": {"method": "POST", "url": "x"}}),
+            "Invalid URL: Invalid URL",
+        ),
+        (
+            json!({"policy": {"rules": {"request": [{}]}}, "request": {}}),
+            "Invalid rules: request[0].action: is required",
+        ),
+    ] {
+        let got = world.post("/v1/policies/evaluate", &body).await;
+        assert_eq!((got.status.as_u16(), &*support::error(&got)), (400, error));
+    }
+    let listed = world.get("/v1/policies").await.json();
+    assert_eq!(listed["policies"], json!([]));
+}

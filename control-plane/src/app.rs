@@ -93,8 +93,7 @@ impl App {
             bytes_in: None,
             bytes_out: None,
             timings: Vec::new(),
-            // Postgres' jsonb has no NUL character.
-            details: record.details.to_string().replace("\\u0000", "\\ufffd"),
+            details: record.details.to_string(),
         };
         ah5_store::audit::append(tenant, &self.audit_key, self.spool, event).await
     }

@@ -11,7 +11,8 @@ mod frame;
 mod leftover;
 mod losses;
 mod queue;
-mod sanitise;
+#[cfg(test)]
+mod sample;
 mod segment;
 mod writer;
 

@@ -112,7 +112,7 @@ const HEAD: usize = 1 + 8 + 8 + 3 * 32;
 
 #[cfg(test)]
 mod tests {
-    use super::super::sanitise::tests::event;
+    use super::super::sample::event;
     use super::*;
 
     fn row(spool: SpoolId) -> AuditRow {

@@ -135,7 +135,7 @@ const MAX_BYTES: usize = 16 << 20;
 mod tests {
     use std::sync::Arc;
 
-    use super::super::sanitise::tests::event;
+    use super::super::sample::event;
     use super::*;
 
     fn item() -> Item {

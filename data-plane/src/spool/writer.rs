@@ -16,7 +16,7 @@ use super::disk::Disk;
 use super::folder::Folder;
 use super::losses::Losses;
 use super::queue::{Item, Promise, Queue};
-use super::{NotDurable, frame, sanitise};
+use super::{NotDurable, frame};
 
 pub(super) struct Writer {
     queue: Arc<Queue>,
@@ -114,8 +114,7 @@ impl Writer {
                 return self.refuse(item);
             }
         }
-        let Item { mut event, promise } = item;
-        sanitise::make_safe(&mut event);
+        let Item { event, promise } = item;
         self.seq += 1;
         let chain = self.chains.entry(event.workspace);
         let chain = chain.or_insert_with(|| Chain::start(self.disk.spool()));

@@ -2,7 +2,7 @@ use std::io::Write as _;
 
 use ah5_contracts::audit::{AuditRow, ChainLink};
 
-use super::super::sanitise::tests::event;
+use super::super::sample::event;
 use super::super::segment::Content;
 use super::*;
 

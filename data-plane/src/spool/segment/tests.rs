@@ -1,6 +1,6 @@
 use ah5_contracts::audit::{AuditRow, ChainLink};
 
-use super::super::sanitise::tests::event;
+use super::super::sample::event;
 use super::*;
 
 struct Written {

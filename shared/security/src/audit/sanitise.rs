@@ -103,44 +103,15 @@ const YEAR_1: i64 = -62_135_596_800_000_000;
 const YEAR_9999: i64 = 253_370_764_800_000_000;
 
 #[cfg(test)]
-pub(super) mod tests {
-    use ah5_contracts::audit::{ActorKind, Verdict};
-    use ah5_contracts::id::{AuditId, WorkspaceId};
-
+mod tests {
+    use super::super::tests::event;
     use super::*;
-
-    pub(crate) fn event() -> AuditEvent {
-        AuditEvent {
-            audit_id: AuditId::now(),
-            ts: 1_790_000_000_000_000,
-            workspace: WorkspaceId::random(),
-            actor_kind: ActorKind::Agent,
-            actor_id: "a".into(),
-            agent: None,
-            connection: None,
-            policy: None,
-            policy_version: Some(3),
-            rule: None,
-            action: "execution_completed".into(),
-            decision: Verdict::Allowed,
-            method: Some("GET".into()),
-            host: Some("api.example.com".into()),
-            path_digest: Some(vec![7; 32]),
-            upstream_status: Some(200),
-            bytes_in: Some(0),
-            bytes_out: Some(9),
-            timings: vec![1, 2],
-            details: r#"{ "b": 1, "a": [true, null, "x"] }"#.into(),
-        }
-    }
 
     #[test]
     fn an_ordinary_event_stays_as_it_is() {
         let mut safe = event();
         make_safe(&mut safe);
-        let mut same = event();
-        (same.audit_id, same.workspace) = (safe.audit_id, safe.workspace);
-        assert_eq!(safe, same);
+        assert_eq!(safe, event());
     }
 
     #[test]

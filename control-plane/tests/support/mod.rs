@@ -66,6 +66,29 @@ impl World {
             .unwrap()
     }
 
+    /// Somebody who joins the owner's workspace in this role and is in it now.
+    pub async fn member(&self, role: &str) -> Owner {
+        let mut person = self.stranger().await;
+        self.prove(&person).await;
+        let body = json!({"email": person.email, "role": role});
+        let invited = self.post("/v1/workspaces/current/invitations", &body).await;
+        let invited = invited.expect(201).unwrap();
+        let id = invited["invitation"]["id"].as_str().unwrap();
+        let path = format!("/v1/invitations/{id}/accept");
+        let joined = person.post(&path, &json!({})).await.unwrap();
+        let joined = joined.expect(200).unwrap();
+        let workspace = joined["workspaceId"].as_str().unwrap();
+        person.switch(workspace).await.unwrap();
+        person
+    }
+
+    /// As if the person had opened the link in the verification mail.
+    pub async fn prove(&self, person: &Owner) {
+        let email = &person.email;
+        let proven = "update ah5.t_users set email_verification = 'proven' where email";
+        self.sql(&format!("{proven} = '{email}'")).await;
+    }
+
     /// A new agent of the owner's that is enrolled and holds a token.
     pub async fn agent(&self) -> Agent {
         let made = self.owner.create_agent("bot").await.unwrap();

@@ -4,7 +4,10 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use ah5_harness::stack::home::DATABASE;
 use ah5_harness::stack::{Builder, Stack};
+use ah5_security::secret::SecretText;
+use ah5_store::database::Database;
 use ah5_testkit::client::{Agent, Answer, Call, Http, Owner};
 use ah5_testkit::simulator::{Entry, Remote};
 use http::Method;
@@ -155,6 +158,13 @@ impl World {
             tokio::time::sleep(STEP).await;
         }
         panic!("there are fewer than {count} rows of {action}");
+    }
+
+    /// As the database's own superuser: for what no route can bring about.
+    pub async fn sql(&self, sql: &str) {
+        let url = SecretText::new(self.stack.cluster().unwrap().url(DATABASE));
+        let (client, _driver) = Database::parse(&url).unwrap().connect().await.unwrap();
+        client.batch_execute(sql).await.unwrap();
     }
 
     /// Asks again until it is so.

@@ -12,8 +12,6 @@ mod embedded {
     refinery::embed_migrations!("../../migrations");
 }
 
-/// Version of the newest migration in this build.
-pub const SCHEMA: u32 = 4;
 const GRANTS: &str = include_str!("../../../migrations/grants.tsv");
 const MIN_SERVER: i32 = 150_000;
 const LOCK: i64 = 0x6168_3569_6d69_6772;
@@ -38,11 +36,13 @@ pub enum MigrateError {
     )]
     MayNotCreateRoles,
     #[error(
-        "the database's schema (version {found}) is newer than this build (version {SCHEMA}): use the newer build"
+        "the database's schema (version {found}) is newer than this build (version {}): use the newer build",
+        schema()
     )]
     NewerSchema { found: u32 },
     #[error(
-        "the database's schema (version {found}) is older than this build (version {SCHEMA}): run `control-plane migrate`"
+        "the database's schema (version {found}) is older than this build (version {}): run `control-plane migrate`",
+        schema()
     )]
     OlderSchema { found: u32 },
     #[error("PostgreSQL {found} is too old: version 15 or newer is needed")]
@@ -51,6 +51,17 @@ pub enum MigrateError {
     Standby,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// The schema's version that this build is made for.
+#[must_use]
+pub fn schema() -> u32 {
+    let runner = embedded::migrations::runner();
+    let versions = runner
+        .get_migrations()
+        .iter()
+        .map(|migration| migration.version());
+    versions.max().map_or(0, |version| version.unsigned_abs())
 }
 
 /// Applies what is missing; safe to run at any time, by any number at once.
@@ -63,7 +74,7 @@ pub async fn run(database: &Database, passwords: &Passwords) -> Result<u32, Migr
     // Held until this connection ends: refinery itself takes no lock.
     exec(&client, &format!("select pg_advisory_lock({LOCK})")).await?;
     if let Some(found) = version(&client).await?
-        && found > SCHEMA
+        && found > schema()
     {
         return Err(MigrateError::NewerSchema { found });
     }
@@ -76,7 +87,7 @@ pub async fn run(database: &Database, passwords: &Passwords) -> Result<u32, Migr
         .await
         .map_err(|e| MigrateError::Failed(e.to_string()))?;
     apply_grants(&client).await?;
-    Ok(SCHEMA)
+    Ok(schema())
 }
 
 /// Whether this build and the schema fit together.
@@ -86,8 +97,8 @@ pub async fn run(database: &Database, passwords: &Passwords) -> Result<u32, Migr
 pub async fn check(client: &Client) -> Result<(), MigrateError> {
     check_server(client).await?;
     match version(client).await?.unwrap_or(0) {
-        found if found < SCHEMA => Err(MigrateError::OlderSchema { found }),
-        found if found > SCHEMA => Err(MigrateError::NewerSchema { found }),
+        found if found < schema() => Err(MigrateError::OlderSchema { found }),
+        found if found > schema() => Err(MigrateError::NewerSchema { found }),
         _ => Ok(()),
     }
 }

@@ -79,6 +79,18 @@ impl Owner {
         Ok(())
     }
 
+    /// Switches to another workspace that the person belongs to.
+    ///
+    /// # Errors
+    /// The person has no place in it.
+    pub async fn switch(&mut self, workspace: &str) -> anyhow::Result<()> {
+        let call = Call::post("/api/auth/token").header("cookie", &self.cookie);
+        let call = call.header("origin", &self.origin);
+        let call = call.json(&json!({"workspaceId": workspace}));
+        self.token = text(&self.http.send(call).await?.expect(200)?, "/token")?;
+        Ok(())
+    }
+
     /// POST as a browser does that holds the session.
     ///
     /// # Errors

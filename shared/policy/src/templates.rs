@@ -8,8 +8,12 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+mod choice;
+mod preset;
 #[cfg(test)]
 mod tests;
+
+pub use preset::Preset;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -28,6 +32,10 @@ pub struct Template {
     /// Whose guards it takes.
     pub provider: String,
     pub name: String,
+    pub description: String,
+    /// What a connection must have been granted for it; none where a service knows no scopes.
+    #[serde(default)]
+    scopes: Vec<String>,
     limits: String,
     guards: BTreeMap<Tier, Vec<String>>,
     allowlists: BTreeMap<Tier, Value>,
@@ -86,6 +94,21 @@ impl Template {
     #[must_use]
     pub fn find(id: &str) -> Option<&'static Self> {
         Self::all().find(|template| template.id == id)
+    }
+
+    /// Of one service, the one that only reads before the one that manages.
+    pub fn of_service(service: &str) -> impl Iterator<Item = &'static Self> {
+        Self::all().filter(move |template| template.service == service)
+    }
+
+    pub fn of_provider(provider: &str) -> impl Iterator<Item = &'static Self> {
+        Self::all().filter(move |template| template.provider == provider)
+    }
+
+    /// Whether it lets an agent change something at the provider.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        !self.id.ends_with("-read")
     }
 
     /// The guards' rules before the template's own: what is dangerous is looked at first.
@@ -153,6 +176,13 @@ impl Guard {
     }
 }
 
+/// What a policy for this service lets through when neither a template nor its owner says: the
+/// service's own paths, or nothing at all for a service without a fixed host.
+#[must_use]
+pub fn default_allowlists(service: &str) -> Value {
+    SERVICES.get(service).cloned().unwrap_or_else(|| json!([]))
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Data {
@@ -171,5 +201,13 @@ struct Data {
 static DATA: LazyLock<Data> = LazyLock::new(|| {
     serde_json::from_str(include_str!("templates/data.json"))
         .expect("the templates are well-formed")
+});
+#[allow(
+    clippy::expect_used,
+    reason = "the data is part of the program, and a test reads it"
+)]
+static SERVICES: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("templates/services.json"))
+        .expect("the services' allowlists are well-formed")
 });
 const MIB: u64 = 1024 * 1024;

@@ -4,20 +4,32 @@ use super::*;
 use crate::compile::HTTPS_ONLY;
 use crate::{Body, CanonicalUrl, CompiledPolicy, Decision, Facts, PolicySource};
 
+mod guards;
+
 fn compile(id: &str, tier: Tier) -> CompiledPolicy {
     let made = Template::find(id).unwrap().generate(tier);
+    let name = format!("{id} {tier:?}");
+    compiled(
+        &name,
+        &made.allowlists,
+        Some(&made.rate_limits),
+        &made.rules,
+    )
+}
+
+fn compiled(name: &str, lists: &Value, limits: Option<&Value>, rules: &Value) -> CompiledPolicy {
     CompiledPolicy::compile(&PolicySource {
         allowed_models: &["B".to_owned()],
-        allowlists: &made.allowlists,
+        allowlists: lists,
         default_mode: "read_write",
         plain_http: HTTPS_ONLY,
         provider_constraints: None,
-        rate_limits: Some(&made.rate_limits),
-        rules: &made.rules,
+        rate_limits: limits,
+        rules,
         step_up: "never",
         time_windows: &json!([]),
     })
-    .unwrap_or_else(|error| panic!("{id} {tier:?}: {error}"))
+    .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn labels(rules: &Value) -> Vec<&str> {
@@ -26,9 +38,13 @@ fn labels(rules: &Value) -> Vec<&str> {
 }
 
 fn decide(id: &str, tier: Tier, method: Method, url: &str, body: &str) -> &'static str {
+    judged(&compile(id, tier), method, url, body)
+}
+
+fn judged(policy: &CompiledPolicy, method: Method, url: &str, body: &str) -> &'static str {
     let url = CanonicalUrl::parse(url).unwrap();
     let body = Body::new(body.as_bytes(), Some("application/json"));
-    match compile(id, tier).decide(&Facts::new(method, &url, 0).with_body(body)) {
+    match policy.decide(&Facts::new(method, &url, 0).with_body(body)) {
         Decision::Allow { .. } => "allow",
         Decision::Deny { .. } => "deny",
         Decision::NeedsApproval { .. } => "ask",
@@ -57,6 +73,21 @@ fn every_template_compiles_in_every_tier_and_covers_what_is_left() {
             );
         }
     }
+}
+
+#[test]
+fn the_default_of_every_service_that_has_a_template_is_a_list_that_compiles() {
+    for template in Template::all() {
+        let lists = default_allowlists(&template.service);
+        assert!(
+            !lists.as_array().unwrap().is_empty(),
+            "{}",
+            template.service
+        );
+        let rules = json!({"request": [], "response": []});
+        let _ = compiled(&template.service, &lists, None, &rules);
+    }
+    assert_eq!(default_allowlists("custom-http"), json!([]));
 }
 
 #[test]

@@ -81,6 +81,7 @@ pub fn table() -> Vec<Route> {
         post("/v1/policies/evaluate", User(Admin, S::PoliciesRead), policies::evaluate::evaluate),
         put("/v1/policies/{id}", User(Admin, S::PoliciesWrite), policies::update),
         delete("/v1/policies/{id}", User(Admin, S::PoliciesWrite), policies::remove),
+        post("/v1/policies/{id}/changes", User(Admin, S::PoliciesRead), policies::changes::changes),
         put("/v1/policies/{id}/allowlists", User(Admin, S::PoliciesWrite), policies::parts::set_allowlists),
         put("/v1/policies/{id}/rate-limits", User(Admin, S::PoliciesWrite), policies::parts::set_rate_limits),
         put("/v1/policies/{id}/time-windows", User(Admin, S::PoliciesWrite), policies::parts::set_time_windows),
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn a_scope_to_read_changes_nothing() {
         // A dry run is a POST for its body's sake.
-        const DRY: [&str; 1] = ["/v1/policies/evaluate"];
+        const DRY: [&str; 2] = ["/v1/policies/evaluate", "/v1/policies/{id}/changes"];
         for route in table() {
             if let Right::User(_, scope) | Right::Agent(_, scope) = route.right {
                 let reads = route.method == "GET" || DRY.contains(&route.path);

@@ -17,11 +17,16 @@ use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
 
+mod allowlists;
+mod asked;
+pub mod changes;
 mod draft;
 pub mod evaluate;
 pub mod parts;
+mod template;
 
-use draft::{Draft, checked_allowlists};
+use draft::Draft;
+use template::{Account, Wanted};
 
 pub async fn create(
     State(app): State<App>,
@@ -30,34 +35,29 @@ pub async fn create(
 ) -> AppResult {
     let (agent, connection): (AgentId, ConnectionId) =
         (input.id("agentId")?, input.id("connectionId")?);
+    let wanted = Wanted::read(&input)?;
     let mut draft = Draft::default();
-    draft.read(&input)?;
-    if let Some(allowlists) = input.value("allowlists") {
-        draft.allowlists = checked_allowlists(&app, allowlists)?;
-    }
+    draft.read(&app, &input)?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     if agents::get(&tenant, agent).await?.is_none() {
         return Err(AppError::not_found("Agent not found in this workspace"));
     }
-    if connections::lock(&tenant, connection)
-        .await?
-        .is_none_or(|c| c.status == "revoked")
-    {
-        return Err(AppError::not_found(
-            "Connection not found in this workspace",
-        ));
-    }
+    let account = connections::lock(&tenant, connection).await?;
+    let account = account
+        .filter(|connection| connection.status != "revoked")
+        .ok_or_else(|| AppError::not_found("Connection not found in this workspace"))?;
+    let account = Account {
+        service: &account.service,
+        scopes: &account.granted_scopes,
+    };
+    draft.complete(&input, &wanted, account)?;
     draft.compile(&app)?;
     let id = PolicyId::random();
     policies::insert(&tenant, id, agent, connection, &draft.settings()).await?;
-    let record = Record::new(caller.actor(), "policy_created", json!({"policyId": id}));
-    app.record(
-        &tenant,
-        record.policy(id).agent(agent).connection(connection),
-    )
-    .await?;
     let stored = find(&tenant, id).await?;
+    let changed = draft.changed_from(&Draft::default());
+    record(&app, &tenant, &caller, "policy_created", &stored, &changed).await?;
     tenant.commit().await?;
     Ok((
         StatusCode::CREATED,
@@ -86,7 +86,8 @@ pub async fn update(
     Path(id): Path<String>,
     input: Input,
 ) -> AppResult {
-    change(&app, &caller, &id, |draft, _| draft.read(&input)).await
+    let apply = |draft: &mut Draft, policy: &Policy| draft.update(&app, &input, policy);
+    change(&app, &caller, &id, apply).await
 }
 
 pub async fn remove(
@@ -98,7 +99,7 @@ pub async fn remove(
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let policy = find(&tenant, id.parse()?).await?;
     policies::delete(&tenant, policy.id).await?;
-    record(&app, &tenant, &caller, "policy_deleted", &policy).await?;
+    record(&app, &tenant, &caller, "policy_deleted", &policy, &[]).await?;
     tenant.commit().await?;
     Ok(Json(json!({"deleted": true})).into_response())
 }
@@ -128,7 +129,8 @@ async fn change(
     apply(&mut draft, &policy)?;
     draft.compile(app)?;
     policies::update(&tenant, policy.id, &draft.settings()).await?;
-    record(app, &tenant, caller, "policy_updated", &policy).await?;
+    let changed = draft.changed_from(&Draft::of(&policy));
+    record(app, &tenant, caller, "policy_updated", &policy, &changed).await?;
     let stored = find(&tenant, policy.id).await?;
     tenant.commit().await?;
     Ok(Json(json!({"policy": policy_json(&stored)})).into_response())
@@ -139,14 +141,20 @@ async fn find(tenant: &Tenant<'_>, id: PolicyId) -> Result<Policy, AppError> {
     found.ok_or_else(|| AppError::not_found("Policy not found"))
 }
 
+/// Says which parts were changed, not to what.
 async fn record(
     app: &App,
     tenant: &Tenant<'_>,
     caller: &Caller,
     action: &str,
     policy: &Policy,
+    changed: &[&str],
 ) -> Result<(), AppError> {
-    let record = Record::new(caller.actor(), action, json!({"policyId": policy.id}));
+    let mut details = json!({"policyId": policy.id});
+    if !changed.is_empty() {
+        details["changed"] = json!(changed);
+    }
+    let record = Record::new(caller.actor(), action, details);
     let record = record
         .policy(policy.id)
         .agent(policy.agent)

@@ -1,15 +1,21 @@
 //! Action templates and guards, for whoever writes a policy. Read only.
 
-use axum::Json;
-use axum::extract::{Path, Query};
+use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use ah5_policy::templates::{Guard, Template, Tier};
+use ah5_contracts::id::ConnectionId;
+use ah5_policy::templates::{Guard, Preset, Template, Tier};
+use ah5_store::tenant::Tenant;
+use ah5_store::{connections, policies};
 
+use crate::app::App;
+use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
 
+/// A time zone is taken and has no meaning: templates have no time windows.
 #[derive(Deserialize)]
 pub struct Wanted {
     tier: Option<String>,
@@ -18,44 +24,95 @@ pub struct Wanted {
 /// `GET /v1/templates/{provider}`
 pub async fn list(Path(provider): Path<String>) -> AppResult {
     known(&provider)?;
-    let templates = of(&provider).map(|template| {
+    let templates = Template::of_provider(&provider).map(|template| {
         let made = template.generate(Tier::Standard);
         json!({
-            "id": template.id, "name": template.name, "description": template.name,
-            "provider": provider, "sensitive": !template.id.ends_with("-read"),
+            "id": template.id, "name": template.name, "description": template.description,
+            "provider": provider, "sensitive": template.writes(),
             "allowlists": made.allowlists,
         })
     });
     Ok(Json(json!({"templates": templates.collect::<Vec<_>>()})).into_response())
 }
 
-/// `GET /v1/templates/{provider}/rules`, by provider, service or template.
-pub async fn rules(Path(name): Path<String>) -> AppResult {
-    let template = find(&name).or_else(|| of(&name).next());
-    let template = template.ok_or_else(|| unknown(&name))?;
-    let presets = [Tier::Minimal, Tier::Standard, Tier::Strict].map(|tier| {
-        let (title, mode, step_up) = match tier {
-            Tier::Minimal => ("⚠️ Minimal Protection", "read_write", "never"),
-            Tier::Standard => ("🛡️ Balanced Protection", "read_write", "risk_based"),
-            Tier::Strict => ("🔒 Strict Protection", "custom", "always"),
-        };
-        json!({
-            "id": tier.as_str(), "name": title, "description": template.name,
-            "rules": template.generate(tier).rules,
-            "recommended": {"defaultMode": mode, "stepUpApproval": step_up},
-        })
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Purpose {
+    connection_id: Option<String>,
+    action_template_id: Option<String>,
+}
+
+/// `GET /v1/templates/{provider}/rules`, by provider, service or template. A connection, or the
+/// template that its owner has in mind, makes it exact.
+pub async fn rules(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Query(purpose): Query<Purpose>,
+) -> AppResult {
+    let meant = purpose.action_template_id.as_deref();
+    let template = match (meant.and_then(Template::find), &purpose.connection_id) {
+        (None, Some(id)) => of_connection(&app, &caller, id).await?,
+        (template, _) => template,
+    };
+    let fits = |template: &&Template| template.service == name || template.provider == name;
+    let template = template.filter(fits);
+    let template = template.or_else(|| Template::find(&name));
+    // Without a word on the connection: the one that manages, as clients expect.
+    let template = template.or_else(|| Template::of_service(&name).last());
+    let (presets, provider) = match template {
+        Some(template) => (Some(Preset::of(template)), &*template.provider),
+        None => (Preset::of_provider(&name), &*name),
+    };
+    let presets = presets.ok_or_else(|| unknown(&name))?;
+    Ok(Json(json!({
+        "presets": presets.map(preset_json), "templates": single_rules(provider),
+    }))
+    .into_response())
+}
+
+/// The template that the connection's policy has, or that its scopes allow.
+async fn of_connection(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+) -> Result<Option<&'static Template>, AppError> {
+    let id: ConnectionId = id.parse().map_err(|_| {
+        AppError::bad_request("querystring/connectionId must match format \"uuid\"")
+    })?;
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let Some(connection) = connections::lock(&tenant, id).await? else {
+        return Ok(None);
+    };
+    let used = policies::template_of_connection(&tenant, id).await?;
+    let used = used.and_then(|id| Template::find(&id));
+    Ok(used.or_else(|| Template::for_grants(&connection.service, &connection.granted_scopes)))
+}
+
+fn preset_json(preset: Preset) -> Value {
+    let mut json = json!({
+        "id": preset.tier.as_str(), "name": preset.name, "description": preset.description,
+        "rules": preset.rules,
+        "recommended": {"defaultMode": preset.default_mode, "stepUpApproval": preset.step_up},
     });
-    let guards = Guard::all().filter(|guard| has_rules(guard, &template.provider));
+    if let Some(label) = preset.rate_limit_label {
+        json["rateLimitLabel"] = label.into();
+    }
+    json
+}
+
+fn single_rules(provider: &str) -> Vec<Value> {
+    let guards = Guard::all().filter(|guard| has_rules(guard, provider));
     let single = guards.map(|guard| {
         json!({
             "id": guard.id, "name": guard.name, "description": guard.description,
-            "provider": template.provider, "preset": guard.preset_tier.as_str(),
-            "requestRules": guard.request_rules(&template.provider),
-            "responseRules": guard.response_rules(&template.provider),
+            "provider": provider, "preset": guard.preset_tier.as_str(),
+            "requestRules": guard.request_rules(provider),
+            "responseRules": guard.response_rules(provider),
         })
     });
-    let single: Vec<Value> = single.collect();
-    Ok(Json(json!({"presets": presets, "templates": single})).into_response())
+    single.collect()
 }
 
 /// `GET /v1/templates/{provider}/guards`
@@ -101,11 +158,7 @@ pub async fn config(Path(name): Path<String>, Query(wanted): Query<Wanted>) -> A
 }
 
 fn find(name: &str) -> Option<&'static Template> {
-    Template::find(name).or_else(|| Template::all().find(|template| template.service == name))
-}
-
-fn of(provider: &str) -> impl Iterator<Item = &'static Template> {
-    Template::all().filter(move |template| template.provider == provider)
+    Template::find(name).or_else(|| Template::of_service(name).next())
 }
 
 fn has_rules(guard: &Guard, provider: &str) -> bool {

@@ -103,6 +103,18 @@ impl World {
         self.owner.connect(BASE_URL, &bearer, SECRET).await.unwrap()
     }
 
+    /// A connection to any service at all, for what does not call it.
+    pub async fn connect_to(&self, service: &str, provider: &str, scopes: &[&str]) -> String {
+        let id = self.connect().await;
+        let scopes = scopes.join(",");
+        self.sql(&format!(
+            "update ah5.t_connections set service = '{service}', provider = '{provider}',
+                    granted_scopes = '{{{scopes}}}' where id = '{id}'"
+        ))
+        .await;
+        id
+    }
+
     /// As the owner.
     pub async fn get(&self, path: &str) -> Answer {
         self.owner.get(path).await.unwrap()

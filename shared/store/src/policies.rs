@@ -15,6 +15,8 @@ pub struct Policy {
     pub connection: ConnectionId,
     pub connection_label: String,
     pub connection_provider: String,
+    pub connection_service: String,
+    pub connection_scopes: Vec<String>,
     pub status: String,
     pub allowed_models: Vec<String>,
     pub default_mode: String,
@@ -37,6 +39,7 @@ pub struct Settings<'a> {
     pub default_mode: &'a str,
     pub step_up_approval: &'a str,
     pub security_preset: Option<&'a str>,
+    pub action_template: Option<&'a str>,
     pub allowlists: &'a Value,
     pub rate_limits: Option<&'a Value>,
     /// `None` is none at all, as with the rules.
@@ -54,6 +57,7 @@ impl Default for Settings<'_> {
             default_mode: "read_only",
             step_up_approval: "risk_based",
             security_preset: None,
+            action_template: None,
             allowlists: &NONE,
             rate_limits: None,
             time_windows: None,
@@ -74,9 +78,9 @@ pub async fn insert(
 ) -> Result<(), StoreError> {
     let sql = "insert into ah5.t_policies (id, workspace_id, agent_id, connection_id,
                    allowed_models, default_mode, step_up_approval, security_preset, allowlists,
-                   rate_limits, time_windows, rules, provider_constraints)
+                   rate_limits, time_windows, rules, provider_constraints, action_template_id)
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11::jsonb, '[]'),
-                   coalesce($12::jsonb, '{\"request\":[],\"response\":[]}'), $13)";
+                   coalesce($12::jsonb, '{\"request\":[],\"response\":[]}'), $13, $14)";
     let (agent, connection, workspace) =
         (agent.uuid(), connection.uuid(), tenant.workspace().uuid());
     tenant
@@ -96,6 +100,7 @@ pub async fn insert(
                 &settings.time_windows,
                 &settings.rules,
                 &settings.provider_constraints,
+                &settings.action_template,
             ],
         )
         .await?;
@@ -113,7 +118,7 @@ pub async fn update(
                    step_up_approval = $4, security_preset = $5, allowlists = $6,
                    rate_limits = $7, time_windows = coalesce($8::jsonb, '[]'),
                    rules = coalesce($9::jsonb, '{\"request\":[],\"response\":[]}'),
-                   provider_constraints = $10, version = version + 1, updated_at = now() where id = $1";
+                   provider_constraints = $10, action_template_id = $11, version = version + 1, updated_at = now() where id = $1";
     tenant
         .execute(
             sql,
@@ -128,6 +133,7 @@ pub async fn update(
                 &settings.time_windows,
                 &settings.rules,
                 &settings.provider_constraints,
+                &settings.action_template,
             ],
         )
         .await?;
@@ -156,6 +162,21 @@ pub async fn lock(tenant: &Tenant<'_>, id: PolicyId) -> Result<Option<Policy>, S
         .map(read))
 }
 
+/// The template that the connection's newest policy was made from, if any was.
+///
+/// # Errors
+/// The database fails.
+pub async fn template_of_connection(
+    tenant: &Tenant<'_>,
+    connection: ConnectionId,
+) -> Result<Option<String>, StoreError> {
+    let sql = "select action_template_id from ah5.t_policies
+               where connection_id = $1 and action_template_id is not null
+               order by created_at desc, id limit 1";
+    let row = tenant.query_opt(sql, &[&connection.uuid()]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 /// # Errors
 /// The database fails.
 pub async fn delete(tenant: &Tenant<'_>, id: PolicyId) -> Result<(), StoreError> {
@@ -177,7 +198,8 @@ pub(crate) async fn revoke_of_connection(
 
 static NONE: Value = Value::Array(Vec::new());
 const SELECT: &str = "
-    select p.*, c.label as connection_label, c.provider as connection_provider
+    select p.*, c.label as connection_label, c.provider as connection_provider,
+           c.service as connection_service, c.granted_scopes as connection_scopes
     from ah5.t_policies p
     join ah5.t_connections c on c.id = p.connection_id and c.workspace_id = p.workspace_id";
 
@@ -188,6 +210,8 @@ fn read(row: &Row) -> Policy {
         connection: ConnectionId::from_uuid(row.get("connection_id")),
         connection_label: row.get("connection_label"),
         connection_provider: row.get("connection_provider"),
+        connection_service: row.get("connection_service"),
+        connection_scopes: row.get("connection_scopes"),
         status: row.get("status"),
         allowed_models: row.get("allowed_models"),
         default_mode: row.get("default_mode"),

@@ -1,22 +1,26 @@
 //! A policy being written: taken apart, checked by the engine that will enforce it, put into rows.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use ah5_contracts::policy::Method;
+use ah5_policy::templates::default_allowlists;
 use ah5_policy::{CompileError, CompiledPolicy, PolicySource};
-use ah5_providers::custom;
+use ah5_providers::catalogue;
 use ah5_store::policies::{Policy, Settings};
 
+use super::allowlists::checked_allowlists;
+use super::template::{self, Account, Choice, Wanted};
 use crate::app::App;
 use crate::error::AppError;
 use crate::input::Input;
 
 /// A policy being written.
+#[derive(PartialEq)]
 pub(super) struct Draft {
     models: Vec<String>,
     mode: String,
     step_up: String,
     preset: Option<String>,
+    template: Option<String>,
     pub(super) allowlists: Value,
     pub(super) rate_limits: Option<Value>,
     pub(super) time_windows: Value,
@@ -33,6 +37,7 @@ impl Draft {
             mode: policy.default_mode.clone(),
             step_up: policy.step_up_approval.clone(),
             preset: policy.security_preset.clone(),
+            template: policy.action_template.clone(),
             allowlists: policy.allowlists.clone(),
             rate_limits: policy.rate_limits.clone(),
             time_windows: policy.time_windows.clone(),
@@ -41,7 +46,59 @@ impl Draft {
         }
     }
 
-    pub(super) fn read(&mut self, input: &Input) -> Result<(), AppError> {
+    /// What is still open in a new policy follows from its connection: a template makes it, or it
+    /// lets through what the service is for.
+    pub(super) fn complete(
+        &mut self,
+        input: &Input,
+        wanted: &Wanted,
+        account: Account<'_>,
+    ) -> Result<(), AppError> {
+        self.check_models(account.service)?;
+        if let Some(choice) = wanted.choose(account)? {
+            self.make_from(choice);
+        } else if input.value("allowlists").is_none() {
+            self.allowlists = default_allowlists(account.service);
+        }
+        Ok(())
+    }
+
+    /// Takes what is given, as a policy shows it, over what is stored.
+    pub(super) fn update(
+        &mut self,
+        app: &App,
+        input: &Input,
+        policy: &Policy,
+    ) -> Result<(), AppError> {
+        self.read(app, input)?;
+        self.check_models(&policy.connection_service)?;
+        if let Some(choice) = template::again(input, policy)? {
+            self.make_from(choice);
+            "custom".clone_into(&mut self.mode);
+        }
+        Ok(())
+    }
+
+    /// The parts in which two policies differ, by name.
+    pub(super) fn changed_from(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("actionTemplateId", self.template != other.template),
+            ("allowedModels", self.models != other.models),
+            ("allowlists", self.allowlists != other.allowlists),
+            ("defaultMode", self.mode != other.mode),
+            ("providerConstraints", self.constraints != other.constraints),
+            ("rateLimits", self.rate_limits != other.rate_limits),
+            ("rules", self.rules != other.rules),
+            ("securityPreset", self.preset != other.preset),
+            ("stepUpApproval", self.step_up != other.step_up),
+            ("timeWindows", self.time_windows != other.time_windows),
+        ];
+        let changed = parts.into_iter().filter(|(_, differs)| *differs);
+        changed.map(|(name, _)| name).collect()
+    }
+
+    /// What is given counts, be it here or at a part's own route.
+    pub(super) fn read(&mut self, app: &App, input: &Input) -> Result<(), AppError> {
         if let Some(models) = input.value("allowedModels") {
             self.models = models_of(models)?;
         }
@@ -51,15 +108,9 @@ impl Draft {
         if let Some(step_up) = input.one_of("stepUpApproval", &STEP_UPS)? {
             step_up.clone_into(&mut self.step_up);
         }
-        if let Some(preset) = input.one_of("securityPreset", &PRESETS)? {
-            self.preset = Some(preset.to_owned());
+        if let Some(allowlists) = input.value("allowlists") {
+            self.allowlists = checked_allowlists(app, allowlists)?;
         }
-        self.read_parts(input);
-        Ok(())
-    }
-
-    /// What is given with the policy counts as much as what is set later by a route of its own.
-    fn read_parts(&mut self, input: &Input) {
         let given = |name: &str| input.value(name).cloned();
         let set = |name: &str, slot: &mut Value| *slot = given(name).unwrap_or(slot.take());
         set("timeWindows", &mut self.time_windows);
@@ -70,16 +121,28 @@ impl Draft {
         if input.has("providerConstraints") {
             self.constraints = given("providerConstraints");
         }
+        Ok(())
     }
 
-    /// Takes the columns that are given, as a whole policy shows them.
-    pub(super) fn overlay(&mut self, changes: &Map<String, Value>) -> Result<(), AppError> {
-        let changes = Input::of(changes.clone());
-        self.read(&changes)?;
-        if let Some(allowlists) = changes.value("allowlists") {
-            self.allowlists = allowlists.clone();
+    /// A person has chosen the tier, so nothing that its rules allow asks again.
+    fn make_from(&mut self, (template, tier): Choice) {
+        let made = template.generate(tier);
+        self.allowlists = made.allowlists;
+        self.rate_limits = Some(made.rate_limits);
+        self.rules = made.rules;
+        self.time_windows = json!([]);
+        "never".clone_into(&mut self.step_up);
+        self.preset = Some(tier.as_str().to_owned());
+        self.template = Some(template.id.clone());
+    }
+
+    fn check_models(&self, service: &str) -> Result<(), AppError> {
+        if !self.models.iter().any(|model| model == "A") {
+            return Ok(());
         }
-        Ok(())
+        let name = catalogue::find(service).map_or(service, |service| service.display_name);
+        let text = format!("Model A is not supported for {name}. Allowed: B");
+        Err(AppError::bad_request(text))
     }
 
     /// Whether a data plane will be able to serve it.
@@ -108,6 +171,7 @@ impl Draft {
             default_mode: &self.mode,
             step_up_approval: &self.step_up,
             security_preset: self.preset.as_deref(),
+            action_template: self.template.as_deref(),
             allowlists: &self.allowlists,
             rate_limits: self.rate_limits.as_ref(),
             time_windows: Some(&self.time_windows),
@@ -124,6 +188,7 @@ impl Default for Draft {
             mode: "read_only".to_owned(),
             step_up: "risk_based".to_owned(),
             preset: None,
+            template: None,
             allowlists: json!([]),
             rate_limits: None,
             time_windows: json!([]),
@@ -153,11 +218,7 @@ fn models_of(value: &Value) -> Result<Vec<String>, AppError> {
         .as_array()
         .ok_or_else(|| AppError::bad_request("body/allowedModels must be array"))?;
     let model = |(i, model): (usize, &Value)| match model.as_str() {
-        Some("B") => Ok("B".to_owned()),
-        Some("A") => Err(AppError::bad_request(format!(
-            "Model A is not supported for {}. Allowed: B",
-            custom::DISPLAY_NAME
-        ))),
+        Some(model @ ("A" | "B")) => Ok(model.to_owned()),
         _ => Err(AppError::bad_request(format!(
             "body/allowedModels/{i} must be equal to one of the allowed values"
         ))),
@@ -165,64 +226,6 @@ fn models_of(value: &Value) -> Result<Vec<String>, AppError> {
     models.iter().enumerate().map(model).collect()
 }
 
-/// The contract's own messages for the common faults; the compiler finds the rest.
-pub(super) fn checked_allowlists(app: &App, value: &Value) -> Result<Value, AppError> {
-    let bad = |text: String| Err(AppError::bad_request(text));
-    let Some(entries) = value.as_array() else {
-        return bad("body/allowlists must be array".into());
-    };
-    let mut checked = Vec::with_capacity(entries.len());
-    for (i, entry) in entries.iter().enumerate() {
-        let Some(base) = entry.get("baseUrl").and_then(Value::as_str) else {
-            return bad(format!(
-                "body/allowlists/{i} must have required property 'baseUrl'"
-            ));
-        };
-        let Ok(url) = url::Url::parse(base) else {
-            return bad(format!("Invalid base URL: {base}"));
-        };
-        let (host, port) = (
-            url.host_str().unwrap_or_default(),
-            url.port_or_known_default().unwrap_or(0),
-        );
-        if url.scheme() != "https"
-            && !(url.scheme() == "http" && app.config.allows_plain_http(host, port))
-        {
-            return bad(format!("Base URL must use HTTPS: {base}"));
-        }
-        let methods = entry
-            .get("methods")
-            .and_then(Value::as_array)
-            .filter(|m| !m.is_empty());
-        let Some(methods) = methods else {
-            return bad("Each allowlist entry requires at least one HTTP method".into());
-        };
-        if let Some(j) = methods
-            .iter()
-            .position(|m| m.as_str().and_then(Method::from_name).is_none())
-        {
-            return bad(format!(
-                "body/allowlists/{i}/methods/{j} must be equal to one of the allowed values"
-            ));
-        }
-        let patterns = entry
-            .get("pathPatterns")
-            .and_then(Value::as_array)
-            .filter(|p| !p.is_empty());
-        let Some(patterns) = patterns else {
-            return bad("Each allowlist entry requires at least one path pattern".into());
-        };
-        if patterns
-            .iter()
-            .any(|p| p.as_str().is_none_or(|p| p.trim().is_empty()))
-        {
-            return bad("Path patterns must be non-empty strings".into());
-        }
-        checked.push(json!({"baseUrl": base, "methods": methods, "pathPatterns": patterns}));
-    }
-    Ok(Value::Array(checked))
-}
-
 const MODES: [&str; 3] = ["read_only", "read_write", "custom"];
 const STEP_UPS: [&str; 3] = ["always", "risk_based", "never"];
-const PRESETS: [&str; 3] = ["minimal", "standard", "strict"];
+pub(super) const PRESETS: [&str; 3] = ["minimal", "standard", "strict"];

@@ -4,14 +4,11 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use ah5_contracts::policy::Method;
-use ah5_policy::response::ResponseFilter;
-use ah5_policy::{Body, CanonicalUrl, Combined, Decision, Facts, decide_all};
 use ah5_store::tenant::Tenant;
 
+use super::asked::Asked;
 use super::draft::Draft;
 use super::find;
 use crate::app::{App, now};
@@ -25,166 +22,35 @@ pub async fn evaluate(
     Extension(caller): Extension<Caller>,
     input: Input,
 ) -> AppResult {
-    let mut draft = match input.optional_text("policyId")? {
-        None => Draft::default(),
+    let stored = match input.optional_text("policyId")? {
+        None => None,
         Some(id) => {
             let mut db = app.db().await?;
             let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-            Draft::of(&find(&tenant, id.parse()?).await?)
+            Some(find(&tenant, id.parse()?).await?)
         }
     };
-    match input.value("policy") {
-        Some(Value::Object(changes)) => draft.overlay(changes)?,
-        Some(_) => return Err(AppError::bad_request("body/policy must be object")),
-        None if input.has("policyId") => {}
-        None => {
-            return Err(AppError::bad_request(
-                "Either policyId or policy must be provided",
-            ));
+    let mut draft = stored.as_ref().map_or_else(Draft::default, Draft::of);
+    match (input.value("policy"), &stored) {
+        (Some(Value::Object(changes)), stored) => {
+            let changes = Input::of(changes.clone());
+            match stored {
+                Some(stored) => draft.update(&app, &changes, stored)?,
+                None => draft.read(&app, &changes)?,
+            }
+        }
+        (Some(_), _) => return Err(AppError::bad_request("body/policy must be object")),
+        (None, Some(_)) => {}
+        (None, None) => {
+            let text = "Either policyId or policy must be provided";
+            return Err(AppError::bad_request(text));
         }
     }
     let policy = draft.compiled(&app)?;
-    let asked = Asked::read(&input, now())?;
-    let combined = decide_all([&policy], &asked.facts());
-    let mut answer = told(&combined);
-    if let Some(response) = input.value("response") {
-        answer["response"] = filtered(combined, response);
-    }
-    Ok(Json(answer).into_response())
-}
-
-/// The request to judge.
-struct Asked {
-    method: Method,
-    url: CanonicalUrl,
-    body: Vec<u8>,
-    content_type: Option<String>,
-    now: i64,
-    service: String,
-    tenant: Option<String>,
-    bypass_pii_redaction: bool,
-    request_full_fields: bool,
-}
-
-// === impl Asked ===
-
-impl Asked {
-    fn read(input: &Input, now: i64) -> Result<Self, AppError> {
-        let Some(Value::Object(request)) = input.value("request") else {
-            return Err(AppError::bad_request("body/request must be object"));
-        };
-        let text = |name: &str| request.get(name).and_then(Value::as_str);
-        let method = text("method").and_then(Method::from_name).ok_or_else(|| {
-            let text = "body/request/method must be equal to one of the allowed values";
-            AppError::bad_request(text)
-        })?;
-        let (body, implied) = bytes(request.get("body"));
-        let stated = request.get("headers").and_then(Value::as_object);
-        let stated = stated.and_then(|headers| {
-            let mut headers = headers.iter();
-            headers.find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        });
-        let stated = stated.and_then(|(_, value)| value.as_str());
-        let now = match text("now") {
-            None => now,
-            Some(at) => at
-                .parse::<Timestamp>()
-                .map_err(|_| {
-                    AppError::bad_request("body/request/now must match format \"date-time\"")
-                })?
-                .as_second(),
-        };
-        Ok(Self {
-            method,
-            url: url(request)?,
-            body,
-            content_type: stated.or(implied).map(str::to_owned),
-            now,
-            service: text("service").unwrap_or_default().to_owned(),
-            tenant: text("tenantId").map(str::to_owned),
-            bypass_pii_redaction: request.get("bypassPiiRedaction") == Some(&Value::Bool(true)),
-            request_full_fields: request.get("requestFullFields") == Some(&Value::Bool(true)),
-        })
-    }
-
-    fn facts(&self) -> Facts<'_> {
-        let body = Body::new(&self.body, self.content_type.as_deref());
-        Facts {
-            service: &self.service,
-            tenant: self.tenant.as_deref(),
-            bypass_pii_redaction: self.bypass_pii_redaction,
-            request_full_fields: self.request_full_fields,
-            explain: true,
-            ..Facts::new(self.method, &self.url, self.now).with_body(body)
-        }
-    }
-}
-
-fn url(request: &Map<String, Value>) -> Result<CanonicalUrl, AppError> {
-    let invalid = |why| AppError::bad_request(format!("Invalid URL: {why}"));
-    let text = request.get("url").and_then(Value::as_str);
-    let text = text.ok_or_else(|| AppError::bad_request("body/request/url must be string"))?;
-    let mut url = CanonicalUrl::parse(text).map_err(invalid)?;
-    if let Some(Value::Object(query)) = request.get("query") {
-        let pairs = query.iter().map(|(name, value)| {
-            let value = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
-            (name.as_str(), value)
-        });
-        let pairs: Vec<(&str, String)> = pairs.collect();
-        let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
-        url.merge(pairs).map_err(invalid)?;
-    }
-    Ok(url)
-}
-
-/// A text goes out as it is, anything else as JSON.
-fn bytes(value: Option<&Value>) -> (Vec<u8>, Option<&'static str>) {
-    match value {
-        None | Some(Value::Null) => (Vec::new(), None),
-        Some(Value::String(text)) => (text.clone().into_bytes(), None),
-        Some(value) => (value.to_string().into_bytes(), Some("application/json")),
-    }
-}
-
-fn told(combined: &Combined) -> Value {
-    let (decision, reason, hint, rule) = match &combined.decision {
-        Decision::Allow { rule } => ("allow", None, None, Some(rule)),
-        Decision::Deny { reason, hint, rule } => {
-            ("deny", Some(reason), hint.as_ref(), rule.as_ref())
-        }
-        Decision::NeedsApproval { reason, rule } => {
-            ("require_approval", Some(reason), None, Some(rule))
-        }
+    let Some(Value::Object(request)) = input.value("request") else {
+        return Err(AppError::bad_request("body/request must be object"));
     };
-    let redactions = combined.redactions.iter();
-    let redactions =
-        redactions.map(|r| json!({"type": r.kind, "field": r.field, "count": r.count}));
-    let redacted = combined.body.as_deref().map(shown);
-    json!({
-        "decision": decision, "reason": reason, "hint": hint,
-        "rule": rule.map(ToString::to_string), "ruleLabel": combined.label.as_deref(),
-        "trace": combined.traces.first(), "redactedBody": redacted,
-        "redactions": redactions.collect::<Vec<_>>(),
-    })
-}
-
-fn filtered(combined: Combined, response: &Value) -> Value {
-    let (body, implied) = bytes(response.get("body"));
-    let content_type = response
-        .get("contentType")
-        .and_then(Value::as_str)
-        .or(implied);
-    let filter = ResponseFilter::new(combined.response);
-    match filter.body(content_type, &body) {
-        Ok(filtered) => json!({"body": shown(&filtered.unwrap_or(body))}),
-        Err(why) => json!({"unfilterable": why.to_string()}),
-    }
-}
-
-/// As JSON if it is, else as text.
-fn shown(body: &[u8]) -> Value {
-    serde_json::from_slice(body)
-        .unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned().into())
+    let service = stored.map(|policy| policy.connection_service);
+    let asked = Asked::read(request, &service.unwrap_or_default(), now())?;
+    Ok(Json(asked.judge(&policy, input.value("response"))).into_response())
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use ah5_store::tenant::Tenant;
 
-use super::draft::checked_allowlists;
+use super::allowlists::checked_allowlists;
 use super::{change, find};
 use crate::app::App;
 use crate::auth::caller::Caller;

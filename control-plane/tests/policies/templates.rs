@@ -30,6 +30,7 @@ async fn the_rules_shown_are_those_that_would_be_made() {
             "gmail-read",
         ),
         ("slack/rules".to_owned(), "slack"),
+        (format!("slack/rules?connectionId={gmail}"), "slack"),
     ] {
         let shown = presets(query.clone()).await;
         let ids: Vec<&Value> = shown.iter().map(|preset| &preset["id"]).collect();

@@ -27,12 +27,15 @@ fn run(text: &str) -> anyhow::Result<ExitCode> {
     let mut player = Player::of(text)?;
     player.stop_on_signals()?;
     let report = Report::of(text, &mut player);
-    let interrupted = player.interrupted();
-    player.stop()?;
-    if interrupted {
+    if player.interrupted() {
+        player.stop()?;
         eprintln!("cases: interrupted");
         return Ok(ExitCode::from(INTERRUPTED));
     }
+    if let Some(error) = player.start_failure() {
+        eprintln!("cases: the product did not start: {error:#}");
+    }
+    player.stop()?;
     show(&report);
     Ok(match report.failed.is_empty() {
         true => ExitCode::SUCCESS,

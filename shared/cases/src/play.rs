@@ -26,8 +26,8 @@ pub struct Player {
     hosts: Vec<String>,
     cancel: Cancel,
     stop: watch::Sender<bool>,
-    /// After the first case that needs it: the product, or why there is none.
-    running: Option<Result<Running, Mismatch>>,
+    /// After the first case that needs it: the product, or why it did not start.
+    running: Option<anyhow::Result<Running>>,
 }
 
 // === impl Player ===
@@ -71,6 +71,12 @@ impl Player {
         Ok(())
     }
 
+    /// Why the cases that need the product failed, all of them.
+    #[must_use]
+    pub fn start_failure(&self) -> Option<&anyhow::Error> {
+        self.running.as_ref()?.as_ref().err()
+    }
+
     /// Stops what was started.
     ///
     /// # Errors
@@ -84,12 +90,11 @@ impl Player {
 
     fn play(&mut self, case: &Case) -> Result<Map<String, Value>, Mismatch> {
         let Self { runtime, hosts, .. } = self;
-        let cancel = &self.cancel;
-        let running = self.running.get_or_insert_with(|| {
-            Running::start(runtime, hosts, cancel)
-                .map_err(|error| Mismatch::new(format!("the product did not start: {error:#}")))
-        });
-        let running = running.as_mut().map_err(|why| why.clone())?;
+        let running = self
+            .running
+            .get_or_insert_with(|| Running::start(runtime, hosts, &self.cancel));
+        let not_started = |_| Mismatch::new("the product did not start");
+        let running = running.as_mut().map_err(not_started)?;
         let mut stopped = self.stop.subscribe();
         let answer = runtime.block_on(async {
             tokio::select! {

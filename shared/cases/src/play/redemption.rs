@@ -24,7 +24,7 @@ pub(super) async fn play(
     );
     let id = asked["approvalRequestId"].as_str();
     let id = id.context("the first request: no approvalRequestId")?;
-    resolve(running, scene, &prior.resolve, id).await?;
+    let refused = resolve(running, scene, &prior.resolve, id).await?;
     ensure!(!is_so(&prior.expire), "expiry can't be played yet");
     if let Some(rules) = &prior.then_rules {
         let path = format!("/v1/policies/{}/rules", scene.policy);
@@ -37,26 +37,39 @@ pub(super) async fn play(
         first.expect(200).context("the first redemption")?;
     }
     let mut judged = running.judge(scene, &case.request_text, Some(id)).await?;
+    if let Some(status) = refused
+        && judged["outcome"] == "denied"
+    {
+        judged.insert("http".into(), status.into());
+    }
     if case.right_answer().get("approvalStatusAfter").is_some() {
         judged.insert("approvalStatusAfter".into(), status(running, id).await?);
     }
     Ok(judged)
 }
 
-async fn resolve(running: &Running, scene: &Scene, how: &str, id: &str) -> anyhow::Result<()> {
+/// The status with which the decision was refused: to whom it was, that is the answer, as long as
+/// nothing was sent on the strength of it.
+async fn resolve(
+    running: &Running,
+    scene: &Scene,
+    how: &str,
+    id: &str,
+) -> anyhow::Result<Option<u16>> {
     let path = |verb: &str| format!("/v1/approvals/{id}/{verb}");
     match how {
-        "none" => Ok(()),
+        "none" => {}
         // A link leads to the page on which a person decides.
-        "approve" | "quick" => person(running, &path("approve")).await,
-        "deny" => person(running, &path("deny")).await,
-        // Whatever it is told: the call says whether it worked.
+        "approve" | "quick" => person(running, &path("approve")).await?,
+        "deny" => person(running, &path("deny")).await?,
         "approve_as_agent" => {
             let call = scene.agent.call(Method::POST, &path("approve"));
-            scene.agent.send(call.json(&json!({}))).await.map(drop)
+            let answer = scene.agent.send(call.json(&json!({}))).await?;
+            return Ok((!answer.status.is_success()).then(|| answer.status.as_u16()));
         }
         other => bail!("an approval can't be resolved by {other}"),
     }
+    Ok(None)
 }
 
 async fn person(running: &Running, path: &str) -> anyhow::Result<()> {

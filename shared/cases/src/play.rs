@@ -23,7 +23,7 @@ use running::Running;
 pub struct Player {
     runtime: Runtime,
     /// Whom the provider has to play.
-    hosts: Vec<String>,
+    hosts: Vec<(String, u16)>,
     cancel: Cancel,
     stop: watch::Sender<bool>,
     /// After the first case that needs it: the product, or why it did not start.

@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::running::{RING, Running, SECRET};
+use super::running::{ELSEWHERE, RING, Running, SECRET};
 use crate::Case;
 
 struct Wanted<'a> {
@@ -25,7 +25,7 @@ struct Wanted<'a> {
     /// Only a provider's own sign-in makes one.
     oauth: bool,
     metadata: Option<&'a Value>,
-    /// Of the case's URL.
+    /// Of the case's URL; of what the policy allows, where that is none.
     origin: String,
 }
 
@@ -137,23 +137,28 @@ impl<'a> Wanted<'a> {
         let nothing = &Value::Null;
         let connection = case.connection.as_ref().unwrap_or(nothing);
         let text = |name: &str| connection[name].as_str().unwrap_or_default();
-        let url = case.request()["url"].as_str().map(Url::parse);
-        let url = url.context("the request has no url")??;
+        let request = case.request();
+        let allowed = &case.policy["allowlists"][0]["baseUrl"];
+        let urls = [&request["url"], allowed];
+        let origin = urls.into_iter().find_map(origin);
         Ok(Self {
             provider: text("provider"),
             service: text("service"),
             oauth: connection["oauth"] == true,
             metadata: connection.get("metadata"),
-            origin: url.origin().ascii_serialization(),
+            origin: origin.unwrap_or_else(|| ELSEWHERE.to_owned()),
         })
     }
 
+    /// The service's own slot.
     fn auth(&self) -> Auth {
-        let header = |name: &str| Auth::Header { name: name.into() };
-        match self.provider {
-            "anthropic" => header("x-api-key"),
-            "gemini" => header("x-goog-api-key"),
-            _ => Auth::Bearer,
-        }
+        let service = catalogue::find(self.service);
+        let auth = service.and_then(|service| service.auth());
+        auth.unwrap_or(Auth::Bearer)
     }
+}
+
+fn origin(url: &Value) -> Option<String> {
+    let origin = Url::parse(url.as_str()?).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use url::{Host, Url};
 
-/// Names only: what is an address needs no name.
-pub(super) fn of(text: &str) -> Vec<String> {
+/// With their ports. Names only: what is an address needs no name.
+pub(super) fn of(text: &str) -> Vec<(String, u16)> {
     let lines = text
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
@@ -24,10 +24,12 @@ pub(super) fn of(text: &str) -> Vec<String> {
     hosts.into_iter().collect()
 }
 
-fn host(url: &Value) -> Option<String> {
+fn host(url: &Value) -> Option<(String, u16)> {
     let url = Url::parse(url.as_str()?).ok()?;
     match url.host()? {
-        Host::Domain(name) if !name.contains('*') => Some(name.to_owned()),
+        Host::Domain(name) if !name.contains('*') => {
+            Some((name.to_owned(), url.port_or_known_default()?))
+        }
         _ => None,
     }
 }
@@ -41,8 +43,12 @@ mod tests {
         let text = r#"
 {"level":"url","request":{"url":"https://not.example/"}}
 {"level":"decision","request":{"url":"https://a.example/x"},"policy":{"allowlists":[{"baseUrl":"https://b.example"},{"baseUrl":"https://*.c.example"}]}}
-{"level":"redeem","request":{"url":"https://a.example/"},"prior":{"request":{"url":"https://127.0.0.1/"}}}
+{"level":"redeem","request":{"url":"https://a.example:8443/"},"prior":{"request":{"url":"https://127.0.0.1/"}}}
 broken"#;
-        assert_eq!(of(text), ["a.example", "b.example"]);
+        let expected = [("a.example", 443), ("a.example", 8443), ("b.example", 443)];
+        assert_eq!(
+            of(text),
+            expected.map(|(name, port)| (name.to_owned(), port))
+        );
     }
 }

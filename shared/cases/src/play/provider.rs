@@ -24,9 +24,9 @@ struct Reply {
 // === impl Provider ===
 
 impl Provider {
-    pub async fn start(hosts: &[String]) -> anyhow::Result<Self> {
+    pub async fn start(hosts: &[(String, u16)]) -> anyhow::Result<Self> {
         let options = Options {
-            names: hosts.to_vec(),
+            names: hosts.iter().map(|(name, _)| name.clone()).collect(),
             ..Options::default()
         };
         let simulator = Simulator::start_with(options).await?;

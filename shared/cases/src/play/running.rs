@@ -45,7 +45,11 @@ pub(super) struct Scene {
 // === impl Running ===
 
 impl Running {
-    pub fn start(runtime: &Runtime, hosts: &[String], cancel: &Cancel) -> anyhow::Result<Self> {
+    pub fn start(
+        runtime: &Runtime,
+        hosts: &[(String, u16)],
+        cancel: &Cancel,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let provider = runtime.block_on(Provider::start(hosts))?;
         let ring = folder.path().join(RING);
@@ -150,11 +154,10 @@ impl Running {
 }
 
 /// One data plane, to which all of these hosts are our provider.
-fn settings(hosts: &[String], provider: &Provider, ring: &Path) -> Builder {
+fn settings(hosts: &[(String, u16)], provider: &Provider, ring: &Path) -> Builder {
     let port = provider.simulator.port();
-    let places = hosts
-        .iter()
-        .map(|host| format!("{host}:443=127.0.0.1:{port}"));
+    let places = hosts.iter();
+    let places = places.map(|(name, theirs)| format!("{name}:{theirs}=127.0.0.1:{port}"));
     let ca_file = provider.simulator.ca_file();
     let builder = Stack::builder()
         .data_planes(1)
@@ -175,7 +178,7 @@ pub(super) const RING: &str = "key-ring";
 /// What the provider's key is.
 pub(super) const SECRET: &str = "case-credential-0123456789";
 /// Nothing is ever sent there.
-const ELSEWHERE: &str = "https://nowhere.example";
+pub(super) const ELSEWHERE: &str = "https://nowhere.example";
 const TOKEN_LIFE: Duration = Duration::from_secs(300);
 const STEP: Duration = Duration::from_millis(20);
 const PATIENCE: usize = 500;

@@ -21,7 +21,9 @@ build: ## Optimised binaries in target/release
 	cargo build --release $(SHIPPED)
 
 cases: ## Policy cases: those of the repository, or FILE=...
-	cargo run --quiet --package ah5-cases -- $(FILE)
+	@./.ci/prerequisites
+	cargo build --quiet -p ah5-control-plane -p ah5-data-plane -p ah5-cases --bins
+	@exec "$(TARGET)/debug/cases" $(FILE)
 
 check: ## Formatting and lints, warnings denied
 	cargo fmt --all --check

@@ -90,6 +90,8 @@ pub struct Connection {
     /// The base URL as the credential is bound to it.
     pub destination: String,
     pub auth: Auth,
+    /// The provider's own name for the organisation that the account belongs to.
+    pub tenant: Option<Arc<str>>,
     pub credential: Option<Credential>,
 }
 

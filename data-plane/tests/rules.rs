@@ -4,6 +4,9 @@
 
 mod support;
 
+use ah5_harness::stack::home::DATABASE;
+use ah5_security::secret::SecretText;
+use ah5_store::database::Database;
 use ah5_testkit::client::Call;
 use http::Method;
 use serde_json::{Value, json};
@@ -274,4 +277,25 @@ async fn a_stream_judged_by_its_body_outlives_a_change_that_allows_it_still() {
         .unwrap()
         .to_bytes();
     assert_eq!(whole.windows(5).filter(|w| w == b"data:").count(), 20);
+}
+
+#[tokio::test]
+async fn an_account_of_another_organisation_is_refused() {
+    let world = World::closed(support::shared()).await;
+    let policy = world.allow(&["GET"], "/v2/**").await;
+    // What the provider says of an account when it is connected there.
+    let cluster = world.stack.cluster().unwrap();
+    let database = Database::parse(&SecretText::new(cluster.url(DATABASE))).unwrap();
+    let (client, _driver) = database.connect().await.unwrap();
+    let sql =
+        r#"update ah5.t_connections set provider = 'microsoft', metadata = '{"tenantId": "T9"}'"#;
+    let sql = format!("{sql} where id = '{}'", world.connection);
+    client.batch_execute(&sql).await.unwrap();
+    let only = |tenant: &str| json!({"providerConstraints": {"provider": "microsoft", "allowedTenantIds": [tenant]}});
+    change(&world, &policy, "provider-constraints", &only("T1")).await;
+    let refused = world.get("/tenant").await.expect(403).unwrap();
+    assert!(refused.to_string().contains("Tenant ID T9"), "{refused}");
+    change(&world, &policy, "provider-constraints", &only("T9")).await;
+    assert_eq!(world.get("/tenant").await.status, 200);
+    assert_eq!(world.seen("/v2/tenant").await.len(), 1);
 }

@@ -182,6 +182,19 @@ async fn loads_compiles_and_opens_what_the_control_plane_wrote() {
         .unwrap();
     assert_eq!(opened.expose(), "the-secret");
     assert_eq!(connection.base.to_string(), BASE);
+    assert_eq!(connection.tenant, None);
+}
+
+#[tokio::test]
+async fn a_connection_carries_the_organisation_it_belongs_to() {
+    let installation = Installation::new().await;
+    let metadata = r#"update ah5.t_connections set metadata = '{"tenantId": "T1"}'"#;
+    installation.sql(metadata).await;
+    let keeper = installation.keeper();
+    let published = keeper.published();
+    let workspace = eventually(&published, installation.workspace, |_| true).await;
+    let connection = &workspace.connections[&installation.connection];
+    assert_eq!(connection.tenant.as_deref(), Some("T1"));
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Everything that made a call allowed, kept for as long as its answer is under way: when something
 //! changes it is judged again.
 
+use std::sync::Arc;
+
 use ah5_contracts::connection::ConnectionStatus;
 use ah5_contracts::id::{AgentId, ConnectionId, WorkspaceId};
 use ah5_contracts::policy::Method;
@@ -26,6 +28,7 @@ pub struct Claim {
     person: Option<Person>,
     connection: ConnectionId,
     service: &'static str,
+    tenant: Option<Arc<str>>,
     method: Method,
     url: CanonicalUrl,
     body: Seen,
@@ -62,6 +65,7 @@ impl Claim {
             person: caller.person,
             connection: asked.connection,
             service: connection.map_or("", |connection| connection.service.id),
+            tenant: connection.and_then(|connection| connection.tenant.clone()),
             method: asked.method,
             url: asked.url.clone(),
             body: Seen::of(asked),
@@ -84,8 +88,11 @@ impl Claim {
 
     fn holds_in(&self, workspace: &Workspace) -> bool {
         let connection = workspace.connections.get(&self.connection);
-        let healthy = connection
-            .is_some_and(|c| c.status == ConnectionStatus::Healthy && self.url.is_below(&c.base));
+        let healthy = connection.is_some_and(|connection| {
+            connection.status == ConnectionStatus::Healthy
+                && self.url.is_below(&connection.base)
+                && self.tenant == connection.tenant
+        });
         let policies = policies(workspace, self.agent, self.connection);
         healthy
             && is_in_force(workspace, self.agent, self.epoch)
@@ -96,6 +103,7 @@ impl Claim {
     pub fn facts(&self) -> Facts<'_> {
         let mut facts = Facts::new(self.method, &self.url, self.now);
         facts.service = self.service;
+        facts.tenant = self.tenant.as_deref();
         facts.bypass_pii_redaction = self.wishes.bypass_pii;
         facts.request_full_fields = self.wishes.full_fields;
         facts.body = self.body.view();

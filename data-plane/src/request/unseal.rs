@@ -49,8 +49,8 @@ pub struct Exchange {
 }
 
 /// # Errors
-/// 400 for headers or parameters that are the credential's own, 413 for too large a body, 500 when
-/// the credential does not open.
+/// 400 for headers or parameters that are the credential's own, 403 for headers that carry
+/// authority, 413 for too large a body, 500 when the credential does not open.
 pub fn unseal(
     plane: &Plane,
     caller: Caller,
@@ -186,7 +186,12 @@ fn check_size(size: u64, max: u64) -> Result<(), Refusal> {
 }
 
 fn header_refused(refusal: HeaderRefusal) -> Refusal {
-    Refusal::bad_request(format!("Request refused: {refusal}"))
+    let text = format!("Request refused: {refusal}");
+    match refusal {
+        // Well-formed, and a policy could allow it: a denial like any other.
+        HeaderRefusal::Acting(_) => Refusal::forbidden(text, None),
+        HeaderRefusal::Injected(_) | HeaderRefusal::Malformed(_) => Refusal::bad_request(text),
+    }
 }
 
 fn uri(url: &CanonicalUrl) -> Result<Uri, Refusal> {

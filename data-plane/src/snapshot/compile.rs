@@ -126,6 +126,7 @@ fn connection(row: ConnectionRow) -> Option<Connection> {
         service: catalogue::find(&row.service)?,
         status: ConnectionStatus::from_stored(&row.status),
         auth,
+        tenant: row.tenant.map(Into::into),
         credential: row
             .credential
             .map(|(version, sealed)| Credential { version, sealed }),

@@ -22,9 +22,27 @@ pub struct Case {
     pub response_status: Option<u16>,
     pub response_content_type: Option<String>,
     pub connection: Option<Value>,
-    pub prior: Option<Value>,
+    pub prior: Option<Prior>,
     #[serde(default)]
     pub note: String,
+}
+
+/// What happens before the request of a redemption.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Prior {
+    /// Has to be answered with the offer of an approval.
+    pub request: Box<RawValue>,
+    /// `approve`, `deny`, `quick`, `approve_as_agent` or `none`.
+    pub resolve: String,
+    /// The approval is past its time when it is used.
+    #[serde(default)]
+    pub expire: Value,
+    /// The policy's rules from then on.
+    pub then_rules: Option<Value>,
+    /// It has been used once already.
+    #[serde(default)]
+    pub redeem_first: Value,
 }
 
 // === impl Case ===

@@ -12,8 +12,14 @@ pub struct Mismatch(String);
 // === impl Mismatch ===
 
 impl Mismatch {
+    /// A long text is cut: it may quote a body.
     pub fn new(what: impl fmt::Display) -> Self {
-        Self(what.to_string())
+        let mut text = what.to_string();
+        if text.len() > MAX_TEXT {
+            text.truncate(text.floor_char_boundary(MAX_TEXT));
+            text.push('…');
+        }
+        Self(text)
     }
 }
 
@@ -33,12 +39,15 @@ pub(crate) fn same(expected: &Value, answer: &Map<String, Value>) -> Result<(), 
         let got = answer.get(name);
         let holds = match name.as_str() {
             "noHint" => !answer.contains_key("hint"),
+            "noRuleLabel" => !answer.contains_key("ruleLabel"),
             "errorContains" => contains_all(answer.get("error"), expected),
             "guardTypes" => occur(answer, "patternType", expected),
             "guardFields" => occur(answer, "field", expected),
             "redactedBody" if expected == "__absent__" => got.is_none(),
             "outputExcludes" => excludes_all(answer.get("output"), expected),
             "reason" if got.is_none() => true,
+            "upstreamHeaders" => has_all(got, expected),
+            "upstreamHeadersAbsent" => has_none(answer.get("upstreamHeaders"), expected),
             _ => got == Some(expected),
         };
         if !holds {
@@ -68,6 +77,23 @@ fn excludes_all(text: Option<&Value>, expected: &Value) -> bool {
     text.is_some_and(|text| texts(expected).all(|part| !text.contains(part)))
 }
 
+/// Header names are looked up in lower case, as they are in an answer.
+fn has_all(headers: Option<&Value>, expected: &Value) -> bool {
+    let (Some(headers), Some(expected)) = (headers, expected.as_object()) else {
+        return false;
+    };
+    expected
+        .iter()
+        .all(|(name, value)| headers.get(name.to_ascii_lowercase()) == Some(value))
+}
+
+/// Nothing can be said of a request that was not sent.
+fn has_none(headers: Option<&Value>, expected: &Value) -> bool {
+    headers.is_some_and(|headers| {
+        texts(expected).all(|name| headers.get(name.to_ascii_lowercase()).is_none())
+    })
+}
+
 fn occur(answer: &Map<String, Value>, member: &str, expected: &Value) -> bool {
     let matches = answer.get("guardMatches").and_then(Value::as_array);
     let found: Vec<&str> = matches
@@ -77,3 +103,5 @@ fn occur(answer: &Map<String, Value>, member: &str, expected: &Value) -> bool {
         .collect();
     texts(expected).all(|wanted| found.contains(&wanted))
 }
+
+const MAX_TEXT: usize = 1000;

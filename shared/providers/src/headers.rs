@@ -22,7 +22,7 @@ pub struct Forwarded {
     pub dropped: Vec<HeaderName>,
 }
 
-/// The caller's headers are refused: 400.
+/// The caller's headers are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderRefusal {
     #[error("header {0} carries authority or arguments, and no policy names it")]

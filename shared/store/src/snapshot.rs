@@ -41,6 +41,8 @@ pub struct ConnectionRow {
     pub status: String,
     pub base_url: String,
     pub auth: Value,
+    /// The provider's own name for the organisation that the account belongs to.
+    pub tenant: Option<String>,
     /// Version and envelope.
     pub credential: Option<(i64, Vec<u8>)>,
 }
@@ -199,7 +201,8 @@ async fn connections(
     workspace: Uuid,
 ) -> Result<Vec<ConnectionRow>, StoreError> {
     let sql = "
-        select c.id, c.provider, c.service, c.label, c.status, c.base_url, c.auth, s.version, s.sealed
+        select c.id, c.provider, c.service, c.label, c.status, c.base_url, c.auth, s.version, s.sealed,
+               c.metadata->>'tenantId'
         from ah5.t_connections c
         left join ah5.t_connection_credentials s
             on s.connection_id = c.id and s.workspace_id = c.workspace_id
@@ -214,6 +217,7 @@ async fn connections(
         base_url: row.get(5),
         auth: row.get(6),
         credential: row.get::<_, Option<i64>>(7).zip(row.get(8)),
+        tenant: row.get(9),
     };
     Ok(rows.into_iter().map(connection).collect())
 }

@@ -12,7 +12,7 @@ use ah5_security::token::peek_kid;
 use http::{HeaderMap, StatusCode};
 
 use self::memory::Remembered;
-use super::Refusal;
+use super::{Kind, Refusal};
 use crate::plane::Plane;
 use crate::snapshot::{Globals, Workspace};
 
@@ -126,10 +126,9 @@ async fn agent(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Refusal> {
         return Ok(caller);
     }
     // The agent may have been made, or re-keyed, a moment ago.
-    if may_be_news(plane, &verified) {
-        plane.freshener.look(verified.workspace).await;
-    }
-    in_force(plane, &verified).ok_or_else(bad_key)
+    let settled = !may_be_news(plane, &verified) || plane.freshener.look(verified.workspace).await;
+    let refused = || if settled { bad_key() } else { unsettled() };
+    in_force(plane, &verified).ok_or_else(refused)
 }
 
 fn verify_agent(plane: &Plane, globals: &Globals, jws: &str, now: i64) -> Option<Remembered> {
@@ -169,4 +168,13 @@ fn may_be_news(plane: &Plane, token: &Remembered) -> bool {
 
 fn bad_key() -> Refusal {
     Refusal::unauthorized("Invalid or expired API key")
+}
+
+/// The caller shows something that may be new, and the look that would tell took too long.
+pub fn unsettled() -> Refusal {
+    Refusal::unavailable(
+        Kind::Stale,
+        "This replica has not caught up with a recent change",
+    )
+    .hint("Try again in a moment.")
 }

@@ -6,6 +6,7 @@ use ah5_providers::catalogue;
 use http::HeaderName;
 use http::request::Parts;
 
+use super::authenticate::unsettled;
 use super::{Caller, Identity, Refusal};
 use crate::plane::Plane;
 use crate::snapshot::Connection;
@@ -16,12 +17,17 @@ pub async fn find<'a>(
     caller: &'a mut Caller,
     id: ConnectionId,
 ) -> Result<&'a Connection, Refusal> {
+    let mut settled = true;
     if !caller.workspace.connections.contains_key(&id) {
-        plane.freshener.look(caller.workspace_id).await;
+        settled = plane.freshener.look(caller.workspace_id).await;
         caller.renew(plane)?;
     }
     let connection = caller.workspace.connections.get(&id);
-    let connection = connection.ok_or_else(|| Refusal::not_found("Connection not found"))?;
+    let unknown = || match settled {
+        true => Refusal::not_found("Connection not found"),
+        false => unsettled(),
+    };
+    let connection = connection.ok_or_else(unknown)?;
     match connection.status {
         ConnectionStatus::Healthy => Ok(connection),
         ConnectionStatus::NeedsReauth => {

@@ -1,7 +1,8 @@
 //! Read your writes: somebody shows a thing that this replica doesn't know, and it may be that new.
 //! One look at the workspace's version settles it before the call is refused.
 //!
-//! Only for callers whose token has verified: nobody else can make this replica ask the database.
+//! For callers whose token has verified, and for personal tokens that name a workspace of this
+//! replica's: nobody else can make it ask the database, and they not often.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -53,13 +54,14 @@ impl Freshener {
     }
 
     /// Returns once the workspace is as new as the database's was when this was called, or when
-    /// waiting any longer would not be worth it.
-    pub async fn look(&self, workspace: WorkspaceId) {
-        if let Some(mut stage) = self.join(workspace) {
-            let done = stage.wait_for(|stage| *stage == Stage::Done);
-            // An answer, the end of patience and a publisher that failed are all the same here.
-            drop(timeout(PATIENCE, done).await);
-        }
+    /// waiting any longer would not be worth it; says which.
+    #[must_use = "what is still unknown may exist"]
+    pub async fn look(&self, workspace: WorkspaceId) -> bool {
+        let Some(mut stage) = self.join(workspace) else {
+            return false;
+        };
+        let done = stage.wait_for(|stage| *stage == Stage::Done);
+        matches!(timeout(PATIENCE, done).await, Ok(Ok(_)))
     }
 
     /// A look that has not begun to read, or a new one; `None` if there have been too many.
@@ -139,7 +141,7 @@ mod tests {
         assert_eq!(looks, MAX_IN_WINDOW);
         tokio::time::advance(WINDOW).await;
         let before = Instant::now();
-        freshener.look(workspace).await;
-        assert_eq!(before.elapsed(), PATIENCE, "nobody answered");
+        assert!(!freshener.look(workspace).await, "nobody answered");
+        assert_eq!(before.elapsed(), PATIENCE);
     }
 }

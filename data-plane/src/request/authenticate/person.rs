@@ -9,7 +9,7 @@ use ah5_security::hash::sha256;
 use ah5_security::personal;
 use ah5_security::token::{TokenError, peek_kid};
 
-use super::{Caller, Identity, Now, bad_key};
+use super::{Caller, Identity, Now, bad_key, unsettled};
 use crate::plane::Plane;
 use crate::request::Refusal;
 use crate::snapshot::{PersonalToken, Published, Workspace};
@@ -49,10 +49,10 @@ pub async fn signed_in(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Ref
     {
         return Err(refused());
     }
-    if plane.published.workspace(claims.wid).is_none() {
-        plane.freshener.look(claims.wid).await;
-    }
-    let workspace = plane.published.workspace(claims.wid).ok_or_else(refused)?;
+    let known = plane.published.workspace(claims.wid).is_some();
+    let settled = known || plane.freshener.look(claims.wid).await;
+    let unknown = || if settled { refused() } else { unsettled() };
+    let workspace = plane.published.workspace(claims.wid).ok_or_else(unknown)?;
     has_role(&workspace, claims.sub, refused)?;
     Ok(Caller {
         identity: Identity::User(claims.sub),
@@ -77,8 +77,9 @@ pub async fn by_token(plane: &Plane, text: &str, now: Now) -> Result<Caller, Ref
     let digest = sha256(text.as_bytes());
     let mut workspace = plane.published.workspace(id).ok_or_else(bad_key)?;
     if !workspace.personal_tokens.contains_key(&digest) {
-        // It may have been made a moment ago.
-        plane.freshener.look(id).await;
+        // It may have been made a moment ago. Nothing is proven: whoever guesses learns no more
+        // from a look that failed.
+        let _settled = plane.freshener.look(id).await;
         workspace = plane.published.workspace(id).ok_or_else(bad_key)?;
     }
     let token = workspace.personal_tokens.get(&digest).ok_or_else(bad_key)?;

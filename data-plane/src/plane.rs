@@ -6,6 +6,8 @@ use std::time::Duration;
 use ah5_edge::Origin;
 use ah5_net::Upstreams;
 use ah5_net::cdn_loop::CdnLoop;
+use ah5_policy::links::OwnLinks;
+use ah5_policy::response::RuleFilter;
 use ipnet::IpNet;
 
 use crate::admission::Admission;
@@ -24,6 +26,9 @@ pub struct Plane {
     /// Beyond this age nothing is decided any more.
     pub max_staleness: Duration,
     pub origin: Origin,
+    pub own_links: Arc<OwnLinks>,
+    /// The same, for event streams.
+    pub own_links_rule: Arc<RuleFilter>,
     pub published: Arc<Published>,
     pub recorder: Recorder,
     pub streams: Arc<Streams>,

@@ -4,10 +4,9 @@
 
 mod support;
 
-use ah5_testkit::client::Call;
 use http::Method;
 use serde_json::{Value, json};
-use support::World;
+use support::{World, answering};
 
 /// A world whose one policy has these rules, known to the first data plane.
 async fn ruled(request: Value, response: Value) -> World {
@@ -38,16 +37,6 @@ async fn change(world: &World, policy: &str, part: &str, body: &Value) {
         .unwrap();
     let call = world.agent.proxy(&later, Method::GET, "/x");
     world.send(call).await.expect(403).unwrap();
-}
-
-/// The provider answers exactly so.
-fn answering(world: &World, kind: &str, body: &str) -> Call {
-    let length = body.len();
-    let text = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\netag: \"1\"\r\n\r\n{body}"
-    );
-    let call = world.agent.proxy(&world.connection, Method::POST, "/raw");
-    call.header("content-type", "text/plain").body(text)
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ impl StreamFilter {
             || (is_binary(content_type)
                 && rules.action(Unfilterable::Binary) == OnUnfilterable::Pass);
         let mode = match streamed(content_type) {
+            _ if rules.trims() => Mode::Whole(Vec::new()),
             _ if is_open => Mode::Open,
             Some(Streamed::Events) => Mode::Events(Box::new(Events::new(bound))),
             Some(Streamed::Lines) => Mode::Lines(Lines::new(bound)),

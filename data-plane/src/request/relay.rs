@@ -214,7 +214,7 @@ impl Relay {
             return;
         };
         let watch = plane.streams.register(exchange.claim.clone());
-        if !plane.is_fresh() || !exchange.claim.holds(&plane.published) {
+        if !plane.allows(&exchange.claim) {
             watch.cut();
         }
         self.watch = Some(watch);

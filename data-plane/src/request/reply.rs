@@ -19,7 +19,7 @@ use super::forward::Provider;
 use super::parse::Form;
 use super::relay::{Ending, Relay};
 use super::unseal::Exchange;
-use super::{Call, Refusal, location, wrap};
+use super::{Call, Refusal, heavy, location, wrap};
 use crate::admission::Permit;
 use crate::answer::{self, AnswerBody};
 use crate::plane::Plane;
@@ -129,7 +129,9 @@ async fn as_it_is(
                 // Nothing has gone out yet if it fails, so the agent is told why.
                 let bytes = collect(&mut relay).await?;
                 let permit = relay.done();
-                AnswerBody::provider(filtered(&filter, kind, bytes)?, permit)
+                let size = bytes.len();
+                let bytes = heavy::run(size, || filtered(&filter, kind, bytes)).await?;
+                AnswerBody::provider(bytes, permit)
             } else {
                 relay.filter_by(stream);
                 AnswerBody::relay(relay)

@@ -11,6 +11,7 @@ use crate::response::{OnUnfilterable, ResponseFilter, Unfilterable};
 
 mod channel;
 mod delta;
+mod encoded;
 mod event;
 mod events;
 mod leaves;

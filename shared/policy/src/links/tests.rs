@@ -65,9 +65,7 @@ fn through_guard(text: &[u8], cuts: &[usize]) -> Vec<u8> {
 /// A text around the link in every form that a provider sends it in.
 fn forms() -> Vec<String> {
     let html = format!("<p>Hello Ann,</p><a href=\"{LINK}\">Choose a new one</a> é");
-    let quoted = format!(
-        "<a href=3D\"https://ah5.exam=\r\nple.com/reset-pass=\r\nword?token=3DZm9vYmFyYmF6\">go</a>"
-    );
+    let quoted = "<a href=3D\"https://ah5.exam=\r\nple.com/reset-pass=\r\nword?token=3DZm9vYmFyYmF6\">go</a>";
     let tracked = "https://safe.example/?url=https%3A%2F%2Fah5.example.com%2Freset-password%3F\
                    token%3DZm9vYmFyYmF6&data=1";
     vec![

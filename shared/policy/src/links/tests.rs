@@ -78,7 +78,7 @@ fn forms() -> Vec<String> {
         serde_json::json!({"raw": quoted}).to_string(),
         serde_json::json!({"data": URL_SAFE_NO_PAD.encode(&html)}).to_string(),
         serde_json::json!({"raw": URL_SAFE_NO_PAD.encode(mail(&html))}).to_string(),
-        serde_json::json!({"raw": URL_SAFE_NO_PAD.encode(&quoted), "b": "c"}).to_string(),
+        serde_json::json!({"raw": URL_SAFE_NO_PAD.encode(quoted), "b": "c"}).to_string(),
         mail(&html),
         serde_json::json!({"mime": mail(&html)}).to_string(),
         serde_json::json!({"raw": STANDARD.encode(mail(&mail(&html)))}).to_string(),

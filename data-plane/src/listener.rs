@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ah5_settings::Settings;
@@ -28,12 +28,17 @@ use crate::config::millis;
 use crate::plane::Plane;
 use crate::request;
 
+mod patience;
 mod tls;
+
+use patience::{Patient, Told, Unread};
 
 pub struct Config {
     /// An idle connection, and a head under way, are given so long. Longer than the front door
     /// keeps an idle connection: it must never send on one that is being closed.
     pub keep_alive: Duration,
+    /// A client that takes no byte of its answer for so long is given up.
+    pub stall: Duration,
     pub tls: Option<TlsAcceptor>,
 }
 
@@ -61,6 +66,7 @@ impl Config {
         let tls = tls::read(settings);
         Some(Self {
             keep_alive: millis(settings, "KEEP_ALIVE_MS", 75_000),
+            stall: Duration::from_millis(settings.positive("WRITE_STALL_MS", 60_000)),
             tls: tls?,
         })
     }
@@ -150,13 +156,17 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (http2, seen) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (unread, count) = (Arc::new(Unread::default()), AtomicU64::new(0));
         let service = service_fn(|request: Request<Incoming>| {
             let h2 = request.version() == Version::HTTP_2;
             http2.store(h2, Ordering::Relaxed);
             seen.store(true, Ordering::Relaxed);
             let (plane, closing) = (self.plane.clone(), self.phase.borrow().ne(&Phase::Serving));
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            let unread = h2.then(|| unread.clone());
             async move {
                 let response = answer_safely(plane, request, peer).await;
+                let response = response.map(|body| Told::new(body, number, unread));
                 Ok::<_, Infallible>(if closing && !h2 {
                     last(response)
                 } else {
@@ -164,16 +174,20 @@ impl Server {
                 })
             }
         });
+        let stream = Patient::new(stream, self.config.stall);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let mut phase = self.phase.clone();
         let silence = silence(&seen, self.config.keep_alive);
         tokio::pin!(silence);
+        let stalled = unread.too_long(self.config.stall);
+        tokio::pin!(stalled);
         loop {
             tokio::select! {
                 // How a connection ends is the client's affair.
                 _ = &mut connection => return,
                 () = &mut silence => return,
+                () = &mut stalled => return,
                 changed = phase.changed() => {
                     let ending = changed.is_err() || *phase.borrow() == Phase::Ending;
                     // On HTTP/2 a GOAWAY loses nothing. An idle HTTP/1 connection may have a
@@ -214,7 +228,7 @@ async fn answer_safely(
 }
 
 /// RFC 9112 §9.6.
-fn last(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+fn last<B>(mut response: Response<B>) -> Response<B> {
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response

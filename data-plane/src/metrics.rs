@@ -46,6 +46,7 @@ pub fn refused(kind: Kind) {
 pub fn observe(plane: &Plane) {
     let age = plane.published.age();
     gauge!("ah5_snapshot_age_seconds").set(age.map_or(f64::INFINITY, |age| age.as_secs_f64()));
+    gauge!("ah5_workspaces_behind").set(plane.published.behind() as f64);
     let admission: &Admission = &plane.admission;
     let (calls, bytes) = admission.in_use();
     gauge!("ah5_calls_in_flight").set(calls as f64);

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ah5_contracts::id::WorkspaceId;
 use ah5_edge::Origin;
 use ah5_net::Upstreams;
 use ah5_net::cdn_loop::CdnLoop;
+use ah5_policy::links::OwnLinks;
+use ah5_policy::response::RuleFilter;
 use ipnet::IpNet;
 
 use crate::admission::Admission;
+use crate::request::Claim;
 use crate::request::authenticate::memory::Memory;
 use crate::snapshot::Published;
 use crate::snapshot::freshener::Freshener;
@@ -24,6 +28,9 @@ pub struct Plane {
     /// Beyond this age nothing is decided any more.
     pub max_staleness: Duration,
     pub origin: Origin,
+    pub own_links: Arc<OwnLinks>,
+    /// The same, for event streams.
+    pub own_links_rule: Arc<RuleFilter>,
     pub published: Arc<Published>,
     pub recorder: Recorder,
     pub streams: Arc<Streams>,
@@ -42,5 +49,17 @@ impl Plane {
         self.published
             .age()
             .is_some_and(|age| age <= self.max_staleness)
+    }
+
+    /// Whether this replica knows enough of one workspace to decide.
+    #[must_use]
+    pub fn knows(&self, workspace: WorkspaceId) -> bool {
+        self.is_fresh() && !self.published.is_behind(workspace, self.max_staleness)
+    }
+
+    /// Whether a call would be allowed as of now.
+    #[must_use]
+    pub fn allows(&self, claim: &Claim) -> bool {
+        self.knows(claim.workspace()) && claim.holds(&self.published)
     }
 }

@@ -20,6 +20,7 @@ mod collect;
 mod decide;
 mod envelope;
 mod forward;
+mod heavy;
 mod location;
 mod meter;
 mod parse;
@@ -29,6 +30,8 @@ mod reply;
 mod target;
 mod unseal;
 mod wrap;
+
+use parse::AskedBody;
 
 pub use authenticate::{Caller, Identity, Now};
 pub use call::{Call, Outcome};
@@ -75,6 +78,9 @@ async fn steps(
     // 1. Who calls, and may this replica take one more call of theirs?
     let mut caller = authenticated(plane, call, head, peer).await?;
     call.known(plane, &caller);
+    if !plane.knows(caller.workspace_id) {
+        return Err(stale());
+    }
     let Some(found) = found else {
         return Ok(answer::not_found(head));
     };
@@ -98,7 +104,11 @@ async fn steps(
         body::hold(&mut asked, &mut permit).await?;
         renew(plane, &mut caller)?;
     }
-    let judged = decide::decide(&caller, asked, call)?;
+    let size = match &asked.body {
+        AskedBody::Bytes(bytes, _) => bytes.len(),
+        AskedBody::None | AskedBody::Stream(..) => 0,
+    };
+    let judged = heavy::run(size, || decide::decide(&caller, asked, call)).await?;
     // 4. The credential, put in as the last change.
     let sealed = unseal::unseal(plane, caller, head, judged, call)?;
     // 5. The provider.
@@ -109,7 +119,7 @@ async fn steps(
 
 /// After a wait for the agent's own bytes: what was true when the call came may not be true now.
 fn renew(plane: &Plane, caller: &mut Caller) -> Result<(), Refusal> {
-    if !plane.is_fresh() {
+    if !plane.knows(caller.workspace_id) {
         return Err(stale());
     }
     caller.renew(plane)

@@ -9,6 +9,8 @@ use std::time::Duration;
 use ah5_edge::{Origin, announce};
 use ah5_net::cdn_loop::CdnLoop;
 use ah5_net::{Config as UpstreamConfig, Upstreams};
+use ah5_policy::links::OwnLinks;
+use ah5_policy::response::RuleFilter;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,6 +46,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         config.ring,
         Box::new(move |host, port| exempt.is_exempt(host, port)),
     );
+    let origins = config.origin.spellings();
     let plane = Arc::new(Plane {
         admission: Admission::new(config.limits),
         cdn_loop: CdnLoop::new(authority(&config.origin)),
@@ -51,6 +54,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         jwt_issuer: config.jwt_issuer,
         max_staleness: config.max_staleness,
         origin: config.origin,
+        own_links: Arc::new(OwnLinks::new(&origins)),
+        own_links_rule: Arc::new(RuleFilter::own_links(&origins)),
         published: keeper.published(),
         recorder: spool.recorder(),
         streams: Arc::new(Streams::default()),

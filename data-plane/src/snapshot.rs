@@ -4,6 +4,7 @@
 mod compile;
 pub mod freshener;
 pub mod keeper;
+mod slow;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct Published {
 pub struct Snapshot {
     workspaces: imbl::HashMap<WorkspaceId, Arc<Workspace>>,
     globals: Arc<Globals>,
+    /// Workspaces that have changed and do not load, and since when what is held of each may be old.
+    behind: imbl::HashMap<WorkspaceId, Instant>,
 }
 
 /// What belongs to no workspace.
@@ -145,6 +148,22 @@ impl Published {
         self.current.load().workspaces.get(&id).cloned()
     }
 
+    /// Whether what is held of the workspace may be older than `limit`, though the rest is not.
+    #[must_use]
+    pub fn is_behind(&self, id: WorkspaceId, limit: Duration) -> bool {
+        let current = self.current.load();
+        current
+            .behind
+            .get(&id)
+            .is_some_and(|since| since.elapsed() > limit)
+    }
+
+    /// How many workspaces have changed and do not load.
+    #[must_use]
+    pub fn behind(&self) -> usize {
+        self.current.load().behind.len()
+    }
+
     /// How many workspaces are held.
     #[must_use]
     pub fn workspaces(&self) -> usize {
@@ -162,6 +181,14 @@ impl Published {
         let confirmed = self.confirmed.load(Ordering::Acquire);
         let since = Duration::from_millis(confirmed);
         (confirmed != u64::MAX).then(|| self.start.elapsed().saturating_sub(since))
+    }
+
+    /// When everything held was last known to be as it is in the database.
+    fn confirmed_at(&self) -> Instant {
+        let now = Instant::now();
+        self.age()
+            .and_then(|age| now.checked_sub(age))
+            .unwrap_or(now)
     }
 
     fn confirm(&self, sent: Instant) {

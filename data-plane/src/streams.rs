@@ -66,6 +66,18 @@ impl Streams {
             .count()
     }
 
+    /// As [`Self::cut_unless`], but lets others run in between: judging may take its time.
+    pub async fn cut_gently_unless(&self, holds: impl Fn(&Claim) -> bool) -> usize {
+        let open: Vec<Arc<Stream>> = self.with(|open| open.values().cloned().collect());
+        let mut cut = 0;
+        for some in open.chunks(AT_ONCE) {
+            let ended = some.iter().filter(|stream| !holds(&stream.claim));
+            cut += ended.filter(|stream| stream.end()).count();
+            tokio::task::yield_now().await;
+        }
+        cut
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<u64, Arc<Stream>>) -> T) -> T {
         act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -106,23 +118,28 @@ impl Stream {
     }
 }
 
-/// Judges every stream again at each publication, and all of them when this replica's knowledge
-/// has grown too old to act on.
+/// Judges every stream again at each publication, those under time windows as time goes by, and all
+/// of them when this replica's knowledge has grown too old to act on.
 pub async fn watch(plane: Arc<Plane>) {
     let mut changes = plane.published.changes();
     let mut ticks = interval(STALENESS_CHECK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            _ = ticks.tick() => if plane.is_fresh() { continue },
-        }
-        let cut = if plane.is_fresh() {
-            plane
-                .streams
-                .cut_unless(|claim| claim.holds(&plane.published))
-        } else {
-            plane.streams.cut_unless(|_| false)
+        let published = tokio::select! {
+            changed = changes.changed() => match changed {
+                Ok(()) => true,
+                Err(_) => return,
+            },
+            _ = ticks.tick() => false,
+        };
+        let streams = &plane.streams;
+        let cut = match published || !plane.is_fresh() {
+            true => streams.cut_gently_unless(|claim| plane.allows(claim)).await,
+            false => {
+                streams
+                    .cut_gently_unless(|claim| still_holds(&plane, claim))
+                    .await
+            }
         };
         if cut > 0 {
             tracing::info!(
@@ -134,4 +151,14 @@ pub async fn watch(plane: Arc<Plane>) {
     }
 }
 
+/// While nothing is published: only what time alone may change is judged again.
+fn still_holds(plane: &Plane, claim: &Claim) -> bool {
+    match claim.is_timed() {
+        true => plane.allows(claim),
+        false => plane.knows(claim.workspace()),
+    }
+}
+
+/// Streams that are judged without a pause.
+const AT_ONCE: usize = 16;
 const STALENESS_CHECK: Duration = Duration::from_millis(500);

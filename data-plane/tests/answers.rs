@@ -3,9 +3,11 @@
 
 mod support;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
-use serde_json::json;
-use support::{SECRET, World};
+use serde_json::{Value, json};
+use support::{SECRET, World, answering};
 
 #[tokio::test]
 async fn an_answer_keeps_its_shape_and_loses_what_is_not_for_the_agent() {
@@ -207,4 +209,60 @@ async fn the_credential_does_not_come_back_by_way_of_a_redirect_or_in_pieces() {
             .header("range")
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn a_link_that_acts_for_its_reader_does_not_reach_the_agent_under_any_policy() {
+    let world = World::open().await;
+    let origin = world.stack.origin();
+    let link = format!("{origin}/reset-password?token=planted-token-0123456789");
+    let token = URL_SAFE_NO_PAD.encode(&link);
+    let mail = json!({"snippet": link, "payload": {"body": {"data": token}}}).to_string();
+    let sent = answering(&world, "application/json", &mail);
+    let answer = world.send(sent).await.expect(200).unwrap();
+    let text = answer.to_string();
+    assert!(
+        text.contains("removed-link") && !text.contains("planted-token"),
+        "{text}"
+    );
+    let data = answer["payload"]["body"]["data"].as_str().unwrap();
+    let data = String::from_utf8(URL_SAFE_NO_PAD.decode(data).unwrap()).unwrap();
+    assert!(
+        data.contains("removed-link") && !data.contains("planted"),
+        "{data}"
+    );
+
+    let events: String = link
+        .as_bytes()
+        .chunks(5)
+        .map(|piece| String::from_utf8(piece.to_vec()).unwrap())
+        .map(|text| json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]}))
+        .map(|event| format!("data: {event}\n\n"))
+        .collect();
+    let sent = answering(&world, "text/event-stream", &events);
+    let stream = String::from_utf8(world.send(sent).await.body.to_vec()).unwrap();
+    let spelled: String = stream
+        .split("\n\n")
+        .filter_map(|event| event.strip_prefix("data: "))
+        .filter_map(|data| serde_json::from_str::<Value>(data).ok())
+        .filter_map(|event| Some(event["choices"][0]["delta"]["content"].as_str()?.to_owned()))
+        .collect();
+    assert_eq!(spelled, "[REDACTED]");
+
+    let whole = json!({"raw": format!("{}{link} end", "x ".repeat(40_000))}).to_string();
+    let sent = answering(&world, "application/json", &whole);
+    let answer = world.send(sent).await;
+    assert_eq!(
+        answer.header("content-length"),
+        Some(&*whole.len().to_string())
+    );
+    assert_eq!(answer.body.len(), whole.len());
+    assert!(!String::from_utf8_lossy(&answer.body).contains("planted"));
+    world
+        .until(|| async {
+            let rows = world.audit("execution_completed", 1).await;
+            rows.iter()
+                .any(|row| row["metadata"]["ownLinksRemoved"] == 1)
+        })
+        .await;
 }

@@ -4,13 +4,16 @@
 
 mod support;
 
+<<<<<<< HEAD
 use ah5_harness::stack::home::DATABASE;
 use ah5_security::secret::SecretText;
 use ah5_store::database::Database;
 use ah5_testkit::client::Call;
+=======
+>>>>>>> w/filter
 use http::Method;
 use serde_json::{Value, json};
-use support::World;
+use support::{World, answering};
 
 /// A world whose one policy has these rules, known to the first data plane.
 async fn ruled(request: Value, response: Value) -> World {
@@ -41,16 +44,6 @@ async fn change(world: &World, policy: &str, part: &str, body: &Value) {
         .unwrap();
     let call = world.agent.proxy(&later, Method::GET, "/x");
     world.send(call).await.expect(403).unwrap();
-}
-
-/// The provider answers exactly so.
-fn answering(world: &World, kind: &str, body: &str) -> Call {
-    let length = body.len();
-    let text = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\netag: \"1\"\r\n\r\n{body}"
-    );
-    let call = world.agent.proxy(&world.connection, Method::POST, "/raw");
-    call.header("content-type", "text/plain").body(text)
 }
 
 #[tokio::test]

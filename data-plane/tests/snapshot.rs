@@ -299,3 +299,61 @@ async fn the_age_is_small_while_postgres_answers_and_grows_when_it_does_not() {
     }
     panic!("the age does not grow");
 }
+
+#[tokio::test]
+async fn a_workspace_that_loads_slowly_holds_up_itself_alone() {
+    let installation = Installation::new().await;
+    let (slow, other) = (installation.workspace, WorkspaceId::random());
+    installation
+        .sql(&format!(
+            "insert into ah5.t_users
+                select (jsonb_populate_record(u, '{{\"id\": \"{other}\", \"email\": \"o@b.c\"}}')).*
+                from ah5.t_users u;
+            insert into ah5.t_workspaces
+                select (jsonb_populate_record(w, '{{\"id\": \"{other}\", \"owner_id\": \"{other}\"}}')).*
+                from ah5.t_workspaces w;
+            select ah5.raise_version(array['{other}'::uuid])"
+        ))
+        .await;
+    let keeper = installation.keeper();
+    let published = keeper.published();
+    eventually(&published, slow, |_| true).await;
+    let before = eventually(&published, other, |_| true).await.version();
+    installation
+        .sql(&format!(
+            "create function ah5.sleepy(id uuid) returns boolean language plpgsql cost 100000 as $$
+            begin if id = '{slow}' then perform pg_sleep(2); end if; return true; end $$;
+            grant execute on function ah5.sleepy to public;
+            create policy sleepy on ah5.t_workspaces as restrictive for select using (ah5.sleepy(id));
+            update ah5.t_agents set status = 'disabled', epoch = epoch + 1"
+        ))
+        .await;
+    for _ in 0..500 {
+        if published.behind() == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(
+        published.is_behind(slow, Duration::ZERO) && !published.is_behind(other, Duration::ZERO)
+    );
+    installation
+        .sql(&format!("select ah5.raise_version(array['{other}'::uuid])"))
+        .await;
+    eventually(&published, other, |w| w.version() != before).await;
+    assert_eq!(published.behind(), 1, "the other did not wait");
+    let still = published.workspace(slow).unwrap();
+    assert!(
+        still.agents[&installation.agent].active,
+        "it is old, and said to be"
+    );
+    eventually(&published, slow, |w| !w.agents[&installation.agent].active).await;
+    for _ in 0..1000 {
+        if published.behind() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(published.behind(), 0);
+    assert!(published.age().unwrap() < Duration::from_secs(2));
+}

@@ -251,6 +251,41 @@ async fn a_client_that_says_nothing_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_client_that_stops_reading_does_not_keep_its_place() {
+    let builder = support::two_planes()
+        .data_planes(1)
+        .env("WRITE_STALL_MS", "400");
+    let world = World::closed(Arc::new(builder.start().unwrap())).await;
+    world.allow(&["GET", "POST"], "/v2/**").await;
+    let address = world.stack.data_plane(0).listen;
+    let long = "/bytes/9900000?chunked=1";
+    // HTTP/1: nothing of the connection is read.
+    let head = format!(
+        "GET /v1/proxy/{}{long} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
+        world.connection, world.agent.token
+    );
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    silent.write_all(head.as_bytes()).await.unwrap();
+    // HTTP/2: the connection lives, one answer on it is not read.
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut sender = http2(stream).await;
+    let answer = sender
+        .send_request(request(&world, "x", long))
+        .await
+        .unwrap();
+    world
+        .until(|| async {
+            let rows = world.audit("execution_completed", 1).await;
+            let given_up = rows.iter().filter(|row| {
+                row["decision"] == "error" && row["metadata"]["fault"] == "agent_gone"
+            });
+            given_up.count() == 2
+        })
+        .await;
+    drop((silent, answer));
+}
+
+#[tokio::test]
 async fn a_call_that_has_been_through_us_is_not_made_again() {
     let world = World::open().await;
     let origin = world.stack.origin().split_once("://").unwrap().1.to_owned();

@@ -64,6 +64,8 @@ pub struct Outcome {
     pub bytes_out: u64,
     /// How often the credential was taken out of the answer.
     pub scrubbed: u64,
+    /// Links of ours that act and were taken out of the answer.
+    pub links_removed: usize,
     /// What went wrong, in a fixed word.
     pub fault: Option<&'static str>,
 }
@@ -218,6 +220,9 @@ impl Call {
         if outcome.scrubbed > 0 {
             details.insert("credentialRemoved".into(), outcome.scrubbed.into());
             tracing::warn!(audit_id = %self.audit_id, "a provider sent the credential back");
+        }
+        if outcome.links_removed > 0 {
+            details.insert("ownLinksRemoved".into(), outcome.links_removed.into());
         }
         if !self.what.dropped_headers.is_empty() {
             let names = std::mem::take(&mut self.what.dropped_headers);

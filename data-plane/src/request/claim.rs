@@ -6,9 +6,10 @@ use std::sync::Arc;
 use ah5_contracts::connection::ConnectionStatus;
 use ah5_contracts::id::{AgentId, ConnectionId, WorkspaceId};
 use ah5_contracts::policy::Method;
-use ah5_policy::{Body, CanonicalUrl, Facts, decide_all};
+use ah5_policy::{Body, CanonicalUrl, CompiledPolicy, Facts, decide_all};
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Caller;
@@ -35,6 +36,8 @@ pub struct Claim {
     wishes: Wishes,
     /// Seconds since 1970-01-01 UTC.
     now: i64,
+    /// A policy that counts has time windows: what is allowed changes though nothing is published.
+    is_timed: bool,
 }
 
 /// The request's body as rules were shown it.
@@ -71,6 +74,10 @@ impl Claim {
             body: Seen::of(asked),
             wishes: asked.wishes,
             now,
+            is_timed: policies(workspace, asked.agent, asked.connection)
+                .iter()
+                .filter_map(|policy| policy.in_force(Instant::now()))
+                .any(CompiledPolicy::has_windows),
         }
     }
 
@@ -83,7 +90,17 @@ impl Claim {
         let person = self
             .person
             .is_none_or(|person| person.may_act(published, &workspace));
-        person && (workspace.version() == self.version || self.holds_in(&workspace))
+        let is_same = workspace.version() == self.version && !self.is_timed;
+        person && (is_same || self.holds_in(&workspace))
+    }
+
+    pub const fn workspace(&self) -> WorkspaceId {
+        self.workspace
+    }
+
+    /// Whether the passing of time alone may end it.
+    pub const fn is_timed(&self) -> bool {
+        self.is_timed
     }
 
     fn holds_in(&self, workspace: &Workspace) -> bool {
@@ -97,7 +114,13 @@ impl Claim {
         healthy
             && is_in_force(workspace, self.agent, self.epoch)
             && in_force(policies, Instant::now())
-                .is_some_and(|compiled| decide_all(compiled, &self.facts()).decision.is_allowed())
+                .is_some_and(|compiled| self.is_allowed_by(compiled, Timestamp::now().as_second()))
+    }
+
+    fn is_allowed_by(&self, policies: Vec<&CompiledPolicy>, now: i64) -> bool {
+        let mut facts = self.facts();
+        facts.now_unix = now;
+        decide_all(policies, &facts).decision.is_allowed()
     }
 
     pub fn facts(&self) -> Facts<'_> {
@@ -139,4 +162,53 @@ impl Seen {
         let body = Body::new(bytes, content_type.as_deref());
         Some(if *encoded { body.encoded() } else { body })
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use ah5_policy::PolicySource;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_allowed_in_its_hours_is_allowed_no_longer_after_them() {
+        let nine_to_ten = json!([
+            {"dayOfWeek": 4, "startHour": 9, "endHour": 10, "timezone": "UTC"}
+        ]);
+        let base = "https://api.example.com";
+        let policy = CompiledPolicy::compile(&PolicySource {
+            allowed_models: &["B".to_owned()],
+            allowlists: &json!([{"baseUrl": base, "methods": ["GET"], "pathPatterns": ["/**"]}]),
+            default_mode: "read_write",
+            plain_http: &|_, _| false,
+            provider_constraints: None,
+            rate_limits: None,
+            rules: &json!({"request": [], "response": []}),
+            step_up: "never",
+            time_windows: &nine_to_ten,
+        })
+        .unwrap();
+        assert!(policy.has_windows());
+        let claim = Claim {
+            workspace: WorkspaceId::random(),
+            version: 1,
+            agent: AgentId::random(),
+            epoch: 1,
+            person: None,
+            connection: ConnectionId::random(),
+            service: "",
+            method: Method::Get,
+            url: CanonicalUrl::parse(&format!("{base}/x")).unwrap(),
+            body: Seen::Unread,
+            wishes: Wishes::default(),
+            now: THURSDAY_9_59,
+            is_timed: true,
+        };
+        assert!(claim.is_allowed_by(vec![&policy], THURSDAY_9_59));
+        assert!(!claim.is_allowed_by(vec![&policy], THURSDAY_9_59 + 60));
+    }
+
+    /// 1970-01-01.
+    const THURSDAY_9_59: i64 = (9 * 60 + 59) * 60;
 }

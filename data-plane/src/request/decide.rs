@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ah5_contracts::connection::ConnectionStatus;
 use ah5_contracts::id::{AgentId, ConnectionId};
+use ah5_policy::constraints::Trim;
 use ah5_policy::response::{ResponseFilter, RuleFilter};
 use ah5_policy::{Combined, CompiledPolicy, Decision, Limits, Redaction, decide_all};
 use bytes::Bytes;
@@ -54,7 +55,10 @@ pub fn decide<'h>(
     call.judged(decided.map(|p| (p.id, p.version)), rule(&combined));
     let (limits, body) = (combined.limits, combined.body.take());
     let redactions = std::mem::take(&mut combined.redactions);
-    let filter = filter(std::mem::take(&mut combined.response));
+    let filter = filter(
+        std::mem::take(&mut combined.response),
+        std::mem::take(&mut combined.trims),
+    );
     allowed(combined)?;
     check_limits(limits)?;
     check_target(caller, &asked)?;
@@ -82,8 +86,9 @@ pub fn in_force(policies: &[Policy], now: Instant) -> Option<Vec<&CompiledPolicy
     policies.iter().map(|policy| policy.in_force(now)).collect()
 }
 
-fn filter(rules: Vec<Arc<RuleFilter>>) -> Option<Arc<ResponseFilter>> {
-    (!rules.is_empty()).then(|| Arc::new(ResponseFilter::new(rules)))
+fn filter(rules: Vec<Arc<RuleFilter>>, trims: Vec<Trim>) -> Option<Arc<ResponseFilter>> {
+    let filter = ResponseFilter::new(rules).trimmed_by(trims);
+    (!filter.is_empty()).then(|| Arc::new(filter))
 }
 
 fn rule(combined: &Combined) -> Option<String> {

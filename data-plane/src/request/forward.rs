@@ -72,7 +72,7 @@ async fn until_cut<T>(
 }
 
 fn check(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
-    if plane.is_fresh() && exchange.claim.holds(&plane.published) {
+    if plane.allows(&exchange.claim) {
         Ok(())
     } else {
         Err(no_longer())

@@ -10,6 +10,7 @@ use ah5_contracts::audit::Verdict;
 use ah5_contracts::id::{AuditId, ConnectionId};
 use ah5_net::ResponseBody;
 use ah5_net::client::BodyError;
+use ah5_policy::links::LinkGuard;
 use ah5_policy::response::Unfilterable;
 use ah5_policy::stream::StreamFilter;
 use ah5_policy::{CanonicalUrl, Redaction};
@@ -34,6 +35,8 @@ pub struct Relay {
     scrubber: Scrubber,
     /// The policy's filters, after the credential is out.
     filter: Option<Filter>,
+    /// Last of all, under every policy.
+    guard: LinkGuard,
     /// What the policy lets through yet.
     left: u64,
     out: u64,
@@ -94,6 +97,7 @@ impl Relay {
             source,
             scrubber,
             filter: None,
+            guard: LinkGuard::new(Arc::clone(&ending.plane.own_links)),
             left: ending.exchange.max_response,
             out: 0,
             ending: Some(ending),
@@ -184,6 +188,7 @@ impl Relay {
             .push(piece, end)
             .map_err(|_| RelayError::Echoed)?;
         let piece = self.filter_piece(piece, end)?;
+        let piece = self.guard.push(piece, end);
         self.out += piece.len() as u64;
         Ok(piece)
     }
@@ -209,7 +214,7 @@ impl Relay {
             return;
         };
         let watch = plane.streams.register(exchange.claim.clone());
-        if !plane.is_fresh() || !exchange.claim.holds(&plane.published) {
+        if !plane.allows(&exchange.claim) {
             watch.cut();
         }
         self.watch = Some(watch);
@@ -233,6 +238,7 @@ impl Relay {
             bytes_in: ending.exchange.sent.bytes(),
             bytes_out: self.out,
             scrubbed: self.scrubber.hits(),
+            links_removed: self.guard.masked(),
             fault,
         };
         ending.call.completed(&ending.plane, &outcome);
@@ -267,13 +273,15 @@ impl Body for Relay {
 
     fn is_end_stream(&self) -> bool {
         let filtered = self.filter.as_ref().is_none_or(Filter::is_finished);
-        self.source.is_end_stream() && !self.scrubber.holds_back() && filtered
+        let holds_back = self.scrubber.holds_back() || self.guard.holds_back();
+        self.source.is_end_stream() && !holds_back && filtered
     }
 
-    /// The scrubber replaces by the same number of bytes, so the provider's word on the length
+    /// Scrubber and guard replace by the same number of bytes, so the provider's word on the length
     /// holds.
     fn size_hint(&self) -> SizeHint {
-        if self.scrubber.holds_back() || self.filter.is_some() {
+        let holds_back = self.scrubber.holds_back() || self.guard.holds_back();
+        if holds_back || self.filter.is_some() {
             return SizeHint::default();
         }
         self.source.size_hint()

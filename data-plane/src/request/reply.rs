@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ah5_policy::CanonicalUrl;
 use ah5_policy::response::ResponseFilter;
+use ah5_policy::response::content::is_event_stream;
 use ah5_policy::stream::StreamFilter;
 use ah5_providers::headers::{Redirect, forward_response, redirect};
 use ah5_providers::scrub::Scrubber;
@@ -17,7 +18,8 @@ use super::collect::{collect, filtered};
 use super::forward::Provider;
 use super::parse::Form;
 use super::relay::{Ending, Relay};
-use super::{Call, Refusal, location, wrap};
+use super::unseal::Exchange;
+use super::{Call, Refusal, heavy, location, wrap};
 use crate::admission::Permit;
 use crate::answer::{self, AnswerBody};
 use crate::plane::Plane;
@@ -49,8 +51,9 @@ pub async fn reply(
     // Last, so that no spelling is made after it was looked for.
     let echoed = |_| Refusal::bad_gateway("The provider's answer holds the credential");
     scrubber.scrub_headers(&mut headers).map_err(echoed)?;
+    remove_own_links(plane, &mut headers);
     check_size(&headers)?;
-    let filter = exchange.filter.clone();
+    let filter = filter(plane, &exchange, head.status, &headers);
     if filter.is_some() {
         // What is said of the body as it was does not hold for what will be left of it.
         for name in [ACCEPT_RANGES, CONTENT_LENGTH, ETAG] {
@@ -77,6 +80,37 @@ pub async fn reply(
     as_it_is(relay, head.status, headers, filter).await
 }
 
+/// What the answer must lose. In an event stream a link of ours may be spread over events, so that
+/// it has to be read as such.
+fn filter(
+    plane: &Plane,
+    exchange: &Exchange,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Option<Arc<ResponseFilter>> {
+    let filter = exchange
+        .filter
+        .clone()
+        .map(|filter| match status.is_success() {
+            true => filter,
+            false => Arc::new(filter.for_failure()),
+        });
+    if !is_event_stream(content_type(headers)) {
+        return filter;
+    }
+    let rules = filter.as_deref().cloned().unwrap_or_default();
+    Some(Arc::new(rules.with(Arc::clone(&plane.own_links_rule))))
+}
+
+fn remove_own_links(plane: &Plane, headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let masked = plane.own_links.mask(value.as_bytes());
+        if let Some(Ok(masked)) = masked.map(|masked| HeaderValue::from_bytes(&masked)) {
+            *value = masked;
+        }
+    }
+}
+
 /// The provider's answer itself, but for what rules take out of it.
 async fn as_it_is(
     mut relay: Relay,
@@ -95,7 +129,9 @@ async fn as_it_is(
                 // Nothing has gone out yet if it fails, so the agent is told why.
                 let bytes = collect(&mut relay).await?;
                 let permit = relay.done();
-                AnswerBody::provider(filtered(&filter, kind, bytes)?, permit)
+                let size = bytes.len();
+                let bytes = heavy::run(size, || filtered(&filter, kind, bytes)).await?;
+                AnswerBody::provider(bytes, permit)
             } else {
                 relay.filter_by(stream);
                 AnswerBody::relay(relay)

@@ -10,10 +10,10 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Refusal;
 use super::collect::{collect, filtered};
 use super::relay::Relay;
 use super::reply::content_type;
+use super::{Refusal, heavy};
 use crate::answer::{self, AnswerBody};
 
 #[derive(Serialize)]
@@ -47,7 +47,8 @@ pub async fn wrap(
         let mut bytes = collect(&mut relay).await?;
         if let Some(filter) = filter {
             let kind = content_type(headers);
-            bytes = filtered(filter, (!kind.is_empty()).then_some(kind), bytes)?;
+            let kind = (!kind.is_empty()).then_some(kind);
+            bytes = heavy::run(bytes.len(), || filtered(filter, kind, bytes)).await?;
         }
         (embed(&bytes, &kind), listed(headers))
     };

@@ -13,18 +13,23 @@ use ah5_security::ring::KeyRing;
 use ah5_store::StoreError;
 use ah5_store::database::Database;
 use ah5_store::listen::Listener;
-use ah5_store::snapshot::{GLOBAL, load_globals, load_workspace};
+use ah5_store::snapshot::{GLOBAL, WorkspaceRows, load_globals, load_workspace};
 use ah5_store::versions::{self, Poller};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::freshener::{Freshener, Stage};
+use super::slow::SlowLane;
 use super::{Published, Snapshot, compile};
 
 const POLL_EVERY: Duration = Duration::from_millis(500);
 const POLL_DEADLINE: Duration = Duration::from_millis(500);
 const LOAD_DEADLINE: Duration = Duration::from_secs(5);
+/// A workspace that takes longer goes out of the way of the others. So many of them at once, and it
+/// is the database that is slow.
+const FAST: Duration = Duration::from_secs(1);
+const MOST_SLOW_AT_ONCE: usize = 3;
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 const BACKLOG: usize = 64;
 
@@ -49,6 +54,11 @@ pub(super) enum Finding {
         sent: Instant,
         changed: Vec<(WorkspaceId, i64)>,
     },
+    /// One that took its time; `None` is gone.
+    Loaded {
+        workspace: WorkspaceId,
+        rows: Option<Box<WorkspaceRows>>,
+    },
 }
 
 // === impl Keeper ===
@@ -65,6 +75,7 @@ impl Keeper {
         let published = Arc::new(Published::new());
         let (findings, found) = mpsc::channel(BACKLOG);
         let freshener = Arc::new(Freshener::new(findings.clone()));
+        let (slow, drive) = SlowLane::new(database.clone(), findings.clone());
         let publisher = Publisher {
             published: published.clone(),
             database: database.clone(),
@@ -72,10 +83,12 @@ impl Keeper {
             plain_http,
             patterns: Patterns::default(),
             pending: HashSet::new(),
+            slow,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(hear(listen, findings.clone()));
         tasks.spawn(poll(database, findings));
+        tasks.spawn(drive);
         tasks.spawn(publisher.run(found));
         Self {
             published,
@@ -159,6 +172,7 @@ struct Publisher {
     patterns: Patterns,
     /// Known to have changed, not loaded yet. Outlives a lost connection.
     pending: HashSet<WorkspaceId>,
+    slow: SlowLane,
 }
 
 // === impl Publisher ===
@@ -213,6 +227,10 @@ impl Publisher {
                 self.pending.insert(workspace);
                 None
             }
+            Finding::Loaded { workspace, rows } => {
+                self.loaded(workspace, rows.map(|rows| *rows));
+                None
+            }
             Finding::Poll { sent, changed } => {
                 let now = self.published.current.load();
                 let news = changed
@@ -224,45 +242,67 @@ impl Publisher {
         }
     }
 
+    /// Publishes together what loads: one swap for all that one poll found. A workspace that does not
+    /// load holds nobody up: it is marked as behind and loaded apart.
     async fn load(&mut self, connection: &mut Option<Open>) -> Result<(), StoreError> {
+        self.pending.retain(|id| !self.slow.changed(*id));
         if self.pending.is_empty() {
             return Ok(());
         }
-        let (client, _) = match connection {
-            Some(open) => open,
-            None => connection.insert(self.database.connect().await?),
-        };
-        // Published together: one swap for all that one poll found.
         let mut next = Snapshot::clone(&self.published.current.load());
-        let mut loaded = Vec::new();
-        for id in &self.pending {
-            if *id == GLOBAL {
+        let mut failed = 0;
+        for id in self.pending.clone() {
+            let (client, _) = match connection {
+                Some(open) => open,
+                None => connection.insert(within(LOAD_DEADLINE, self.database.connect()).await?),
+            };
+            if id == GLOBAL {
                 let rows = within(LOAD_DEADLINE, load_globals(client)).await?;
                 next.globals = Arc::new(compile::globals(rows, &self.ring));
-            } else {
-                let rows = within(LOAD_DEADLINE, load_workspace(client, *id)).await?;
-                let before = next.workspaces.get(id).cloned();
-                match rows {
-                    Some(rows) => {
-                        let compiled = compile::workspace(
-                            rows,
-                            before.as_deref(),
-                            &self.ring,
-                            &*self.plain_http,
-                            &mut self.patterns,
-                        );
-                        next.workspaces.insert(*id, Arc::new(compiled));
-                    }
-                    None => drop(next.workspaces.remove(id)),
+                continue;
+            }
+            match within(FAST, load_workspace(client, id)).await {
+                Ok(rows) => self.put(&mut next, id, rows),
+                Err(error) if failed == MOST_SLOW_AT_ONCE => return Err(error),
+                Err(error) => {
+                    tracing::error!(workspace = %id, %error, "a workspace does not load in time");
+                    failed += 1;
+                    *connection = None;
+                    self.slow.take(id);
+                    next.behind.insert(id, self.published.confirmed_at());
                 }
             }
-            loaded.push(*id);
         }
         self.published.publish(next);
-        for id in loaded {
-            self.pending.remove(&id);
-        }
+        self.pending.clear();
         Ok(())
+    }
+
+    /// What was loaded apart.
+    fn loaded(&mut self, id: WorkspaceId, rows: Option<WorkspaceRows>) {
+        let mut next = Snapshot::clone(&self.published.current.load());
+        self.put(&mut next, id, rows);
+        if self.slow.loaded(id) {
+            next.behind.remove(&id);
+        }
+        self.published.publish(next);
+    }
+
+    fn put(&mut self, next: &mut Snapshot, id: WorkspaceId, rows: Option<WorkspaceRows>) {
+        let before = next.workspaces.get(&id).cloned();
+        match rows {
+            Some(rows) => {
+                let compiled = compile::workspace(
+                    rows,
+                    before.as_deref(),
+                    &self.ring,
+                    &*self.plain_http,
+                    &mut self.patterns,
+                );
+                next.workspaces.insert(id, Arc::new(compiled));
+            }
+            None => drop(next.workspaces.remove(&id)),
+        }
     }
 }
 
@@ -275,7 +315,7 @@ impl Snapshot {
     }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     deadline: Duration,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {

@@ -179,5 +179,15 @@ impl World {
     }
 }
 
+/// The provider answers exactly so.
+pub fn answering(world: &World, kind: &str, body: &str) -> Call {
+    let length = body.len();
+    let text = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\netag: \"1\"\r\n\r\n{body}"
+    );
+    let call = world.agent.proxy(&world.connection, Method::POST, "/raw");
+    call.header("content-type", "text/plain").body(text)
+}
+
 const STEP: Duration = Duration::from_millis(20);
 const PATIENCE: usize = 1000;

@@ -5,9 +5,13 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use ah5_policy::links::{LinkGuard, OwnLinks};
 use ah5_policy::pii::PiiType;
 use ah5_policy::response::{FilterSource, ResponseFilter, RuleFilter};
 use ah5_policy::stream::StreamFilter;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 fn filter(deny: Option<&[&str]>, kinds: &[&str]) -> Arc<ResponseFilter> {
@@ -95,9 +99,46 @@ fn streams(c: &mut Criterion) {
     group.finish();
 }
 
+/// What every answer pays, whatever its policy.
+fn own_links(c: &mut Criterion) {
+    let links = Arc::new(OwnLinks::new(&["https://ah5.example.com"]));
+    let mut picture = vec![0_u8; 100 << 10];
+    let mut state = 1_u64;
+    for byte in &mut picture {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        *byte = state.to_be_bytes()[0];
+    }
+    let encoded = format!("{{\"data\":\"{}\"}}", STANDARD.encode(&picture));
+    let mut group = c.benchmark_group("own links, none there");
+    for (name, body) in [
+        ("mails 1 KiB", mails(1 << 10).into_bytes()),
+        ("mails 100 KiB", mails(100 << 10).into_bytes()),
+        ("binary 100 KiB", picture),
+        ("base64 of 100 KiB", encoded.into_bytes()),
+    ] {
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        let body = Bytes::from(body);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut guard = LinkGuard::new(Arc::clone(&links));
+                let mut left = black_box(body.clone());
+                let mut out = 0;
+                while !left.is_empty() {
+                    let piece = left.split_to(left.len().min(16 << 10));
+                    out += guard.push(piece, left.is_empty()).len();
+                }
+                out
+            });
+        });
+    }
+    group.finish();
+}
+
 const PROSE: &str = "Dear all, thank you for coming on Tuesday; the next meeting is at 14:30 in \
     room 204. Please send what you have to the office before the 3rd of May, so that we can print \
     it in time. Best wishes and see you there, the committee.";
 
-criterion_group!(benches, bodies, streams);
+criterion_group!(benches, bodies, streams, own_links);
 criterion_main!(benches);

@@ -109,6 +109,12 @@ impl CompiledPolicy {
         self.constraints.is_some() || self.request_rules.read_bodies()
     }
 
+    /// Whether what is allowed depends on the hour.
+    #[must_use]
+    pub fn has_windows(&self) -> bool {
+        !self.windows.is_empty()
+    }
+
     /// Whether agents may have calls made for them (Model B).
     #[must_use]
     pub fn brokers(&self) -> bool {

@@ -10,6 +10,9 @@ use crate::stored::Stored;
 
 #[cfg(test)]
 mod tests;
+mod trim;
+
+pub use trim::Trim;
 
 /// Compiled constraints.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub enum Constraints {
     },
     Slack {
         channels: Names,
+        /// Whose direct messages an answer may show.
+        users: Names,
     },
     Telegram {
         chats: Names,
@@ -60,10 +65,10 @@ impl Constraints {
             }
             Some("slack") => {
                 let stored = object(&["provider", "allowedChannelIds", "allowedUserIds"])?;
-                // Users only widen what a response may show.
-                Names::compile(&stored, "allowedUserIds")?;
-                let channels = Names::compile(&stored, "allowedChannelIds")?;
-                Ok(Self::Slack { channels })
+                Ok(Self::Slack {
+                    channels: Names::compile(&stored, "allowedChannelIds")?,
+                    users: Names::compile(&stored, "allowedUserIds")?,
+                })
             }
             Some("telegram") => {
                 let stored = object(&["provider", "allowedChatIds"])?;
@@ -87,9 +92,14 @@ impl Constraints {
                 chats,
                 channels,
             } => microsoft(facts, tenants, chats, channels),
-            Self::Slack { channels } => slack(facts, body, channels),
+            Self::Slack { channels, .. } => slack(facts, body, channels),
             Self::Telegram { chats } => telegram(facts, body, chats),
         }
+    }
+
+    /// What a successful answer to the call must be held to. The call has passed [`Self::check`].
+    pub(crate) fn trim(&self, facts: &Facts<'_>, body: &Reading<'_>) -> Option<Trim> {
+        Trim::of(self, facts, body)
     }
 }
 

@@ -8,6 +8,7 @@ use ah5_contracts::policy::Method;
 use crate::allowlist::Miss;
 use crate::body::{Body, Reading};
 use crate::compile::CompiledPolicy;
+use crate::constraints::Trim;
 use crate::facets::Target;
 use crate::response::RuleFilter;
 use crate::rules::Trace;
@@ -98,6 +99,8 @@ pub struct Combined {
     pub redactions: Vec<Redaction>,
     /// What the answer must lose.
     pub response: Vec<Arc<RuleFilter>>,
+    /// Lists in the answer that provider constraints hold to the policies' own.
+    pub trims: Vec<Trim>,
     /// One a policy, where facts asked for it.
     pub traces: Vec<Trace>,
 }
@@ -179,6 +182,9 @@ fn combine(
         let leave_out = |label: &str| verdict.lets_through(label, facts);
         let rules = &policy.response_rules;
         rules.select_into(target, leave_out, &mut all.response);
+        let constraints = policy.constraints.as_ref();
+        all.trims
+            .extend(constraints.and_then(|c| c.trim(facts, body)));
         if verdict.redacts {
             all.redact(policy, verdict, body);
         }
@@ -238,6 +244,7 @@ impl Combined {
             body: None,
             redactions: Vec::new(),
             response: Vec::new(),
+            trims: Vec::new(),
             traces: Vec::new(),
         }
     }

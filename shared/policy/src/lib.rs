@@ -13,6 +13,7 @@ pub mod decide;
 mod facets;
 mod field;
 pub mod glob;
+pub mod links;
 mod number;
 pub mod pattern;
 pub mod pii;

@@ -25,6 +25,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use custom::Custom;
+pub(crate) use fold::{Fold, fold};
 use kind::Kinds;
 pub use kind::{Kind, Label};
 use links::Links;
@@ -90,7 +91,7 @@ impl Recognisers {
     }
 
     /// Looks for links to pages of `origins` that act for whoever follows them.
-    pub(crate) fn own_links(origins: &[&str]) -> Self {
+    pub(crate) fn own_links<O: AsRef<str>>(origins: &[O]) -> Self {
         Self {
             links: Some(Arc::new(Links::new(origins))),
             ..Self::default()
@@ -137,7 +138,7 @@ impl Recognisers {
         united(findings)
     }
 
-    fn finds_links_only(&self) -> bool {
+    pub(crate) fn finds_links_only(&self) -> bool {
         self.kinds.is_empty() && self.custom.is_empty()
     }
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::constraints::Trim;
 use crate::pii::{PiiError, PiiType, Recognisers};
 use crate::stream::join_items;
 
@@ -17,6 +18,7 @@ mod names;
 mod pass;
 mod patch;
 
+pub(crate) use base64::{LENIENT, LENIENT_URL};
 use content::Content;
 pub(crate) use json::{Malformed, Reader, quote, unquote};
 pub(crate) use leaf::Redactor;
@@ -59,6 +61,8 @@ pub enum OnUnfilterable {
 #[derive(Clone, Debug, Default)]
 pub struct ResponseFilter {
     rules: Vec<Arc<RuleFilter>>,
+    /// Run before the rules.
+    trims: Vec<Trim>,
 }
 
 /// Why an answer cannot be filtered. Safe to show to the agent: nothing of the answer is in it.
@@ -108,11 +112,11 @@ impl RuleFilter {
         })
     }
 
-    /// The rule of every answer: links to `origins` that carry a token for resetting a password,
+    /// The rule of every event stream, where a link is spread over events: links to `origins` that carry a token for resetting a password,
     /// verifying an address, accepting an invitation or deciding an approval. What it cannot read
     /// it lets pass.
     #[must_use]
-    pub fn own_links(origins: &[&str]) -> Self {
+    pub fn own_links<O: AsRef<str>>(origins: &[O]) -> Self {
         Self {
             allow: None,
             deny: None,
@@ -127,13 +131,42 @@ impl RuleFilter {
 impl ResponseFilter {
     #[must_use]
     pub fn new(rules: Vec<Arc<RuleFilter>>) -> Self {
-        Self { rules }
+        Self {
+            rules,
+            trims: Vec::new(),
+        }
+    }
+
+    /// With lists held to what provider constraints allow. Only for successful answers: an error has
+    /// no list.
+    #[must_use]
+    pub fn trimmed_by(mut self, trims: Vec<Trim>) -> Self {
+        self.trims = trims;
+        self
+    }
+
+    /// As it applies to an answer that tells of a failure.
+    #[must_use]
+    pub fn for_failure(&self) -> Self {
+        Self::new(self.rules.clone())
+    }
+
+    /// These rules and one more.
+    #[must_use]
+    pub fn with(&self, rule: Arc<RuleFilter>) -> Self {
+        let rules = self.rules.iter().cloned().chain([rule]);
+        Self::new(rules.collect()).trimmed_by(self.trims.clone())
     }
 
     /// Whether every answer passes as it is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.rules.is_empty() && self.trims.is_empty()
+    }
+
+    /// Whether a list has to be seen whole.
+    pub(crate) fn trims(&self) -> bool {
+        !self.trims.is_empty()
     }
 
     /// The filtered body, or `None` if it may pass as it is. Codings are already decoded.
@@ -148,6 +181,23 @@ impl ResponseFilter {
         if self.is_empty() || body.is_empty() {
             return Ok(None);
         }
+        let mut trimmed: Option<Vec<u8>> = None;
+        for trim in &self.trims {
+            let now = trim.apply(trimmed.as_deref().unwrap_or(body))?;
+            trimmed = now.or(trimmed);
+        }
+        if self.rules.is_empty() {
+            return Ok(trimmed);
+        }
+        let filtered = self.ruled(content_type, trimmed.as_deref().unwrap_or(body))?;
+        Ok(filtered.or(trimmed))
+    }
+
+    fn ruled(
+        &self,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<Option<Vec<u8>>, Unfilterable> {
         match content::of(content_type, body)? {
             Content::Events | Content::Lines => self.whole_stream(content_type, body),
             Content::Json => self.whole_json(body),
@@ -173,6 +223,9 @@ impl ResponseFilter {
     /// What the rules say of an answer they cannot filter: the strictest of them.
     #[must_use]
     pub fn action(&self, why: Unfilterable) -> OnUnfilterable {
+        if self.trims() {
+            return OnUnfilterable::Refuse;
+        }
         let rules = self.rules.iter().map(|rule| rule.on_unfilterable);
         match rules.max() {
             Some(OnUnfilterable::Approve) if why != Unfilterable::Binary => OnUnfilterable::Refuse,
@@ -198,6 +251,12 @@ impl ResponseFilter {
 
     pub(crate) fn redactors(&self) -> impl Iterator<Item = &Redactor> {
         self.rules.iter().filter_map(|rule| rule.redact.as_ref())
+    }
+
+    /// Whether a rule looks for more than links of ours.
+    pub(crate) fn redacts_data(&self) -> bool {
+        self.redactors()
+            .any(|redactor| !redactor.recognisers().finds_links_only())
     }
 
     /// Whether a rule names members: then text cannot be filtered.
@@ -234,7 +293,7 @@ impl ResponseFilter {
         content_type: Option<&str>,
         body: &[u8],
     ) -> Result<Option<Vec<u8>>, Unfilterable> {
-        let rules = Arc::new(self.clone());
+        let rules = Arc::new(self.for_failure());
         let mut stream = crate::stream::StreamFilter::new(rules, content_type, body.len());
         let mut out = Vec::with_capacity(body.len());
         stream.push(body, &mut out)?;

@@ -11,6 +11,7 @@ use crate::response::{OnUnfilterable, ResponseFilter, Unfilterable};
 
 mod channel;
 mod delta;
+mod encoded;
 mod event;
 mod events;
 mod leaves;
@@ -56,6 +57,7 @@ impl StreamFilter {
             || (is_binary(content_type)
                 && rules.action(Unfilterable::Binary) == OnUnfilterable::Pass);
         let mode = match streamed(content_type) {
+            _ if rules.trims() => Mode::Whole(Vec::new()),
             _ if is_open => Mode::Open,
             Some(Streamed::Events) => Mode::Events(Box::new(Events::new(bound))),
             Some(Streamed::Lines) => Mode::Lines(Lines::new(bound)),

@@ -29,6 +29,10 @@ struct Window {
 // === impl Windows ===
 
 impl Windows {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+
     /// # Errors
     /// Names the first field at fault.
     pub fn compile(stored: &Value) -> Result<Self, CompileError> {

@@ -7,8 +7,8 @@ mod unit;
 use unit::{Unit, read};
 
 /// The folded text and its map.
-pub(super) struct Folded {
-    pub(super) text: Vec<u8>,
+pub(crate) struct Folded {
+    pub(crate) text: Vec<u8>,
     pieces: Vec<Piece>,
     raw_len: usize,
 }
@@ -22,15 +22,15 @@ struct Piece {
 }
 
 /// What folding says about a text.
-pub(super) struct Fold {
+pub(crate) struct Fold {
     /// `None` if the text is its own folded form.
-    pub(super) folded: Option<Folded>,
+    pub(crate) folded: Option<Folded>,
     /// Where an escape starts that the end cut off, in a text that goes on.
-    pub(super) open: Option<usize>,
+    pub(crate) open: Option<usize>,
 }
 
 /// Folds `text`. `is_quoted_printable` also resolves `=40` and soft line breaks.
-pub(super) fn fold(text: &[u8], is_end: bool, is_quoted_printable: bool) -> Fold {
+pub(crate) fn fold(text: &[u8], is_end: bool, is_quoted_printable: bool) -> Fold {
     let mut folded: Option<Folded> = None;
     let (mut copied, mut at) = (0, 0);
     while let Some(byte) = text.get(at) {
@@ -75,7 +75,7 @@ impl Folded {
     }
 
     /// Where the raw bytes of the folded byte at `i` start.
-    pub(super) fn raw_start(&self, i: usize) -> usize {
+    pub(crate) fn raw_start(&self, i: usize) -> usize {
         if i >= self.text.len() {
             return self.raw_len;
         }
@@ -88,7 +88,7 @@ impl Folded {
     }
 
     /// Where the raw bytes of the folded byte before `i` end.
-    pub(super) fn raw_end(&self, i: usize) -> usize {
+    pub(crate) fn raw_end(&self, i: usize) -> usize {
         let Some(last) = i.checked_sub(1) else {
             return 0;
         };

@@ -1,6 +1,8 @@
 //! Links to our own pages that act for whoever follows them: the agent must not find them in its
 //! user's mail.
 
+use crate::links::acts;
+
 /// The origins whose links are looked for.
 #[derive(Debug)]
 pub(super) struct Links {
@@ -11,8 +13,14 @@ pub(super) struct Links {
 // === impl Links ===
 
 impl Links {
-    pub(super) fn new(origins: &[&str]) -> Self {
-        let plain = |origin: &&str| origin.trim_end_matches('/').to_ascii_lowercase().into();
+    pub(super) fn new<O: AsRef<str>>(origins: &[O]) -> Self {
+        let plain = |origin: &O| {
+            origin
+                .as_ref()
+                .trim_end_matches('/')
+                .to_ascii_lowercase()
+                .into()
+        };
         Self {
             origins: origins.iter().map(plain).collect(),
         }
@@ -22,26 +30,9 @@ impl Links {
     pub(super) fn has(&self, link: &[u8]) -> bool {
         self.origins.iter().any(|origin| {
             let (head, path) = link.split_at_checked(origin.len()).unwrap_or((b"", b""));
-            head.eq_ignore_ascii_case(origin.as_bytes()) && acts(path)
+            head.eq_ignore_ascii_case(origin.as_bytes())
+                && path.first().is_some_and(|byte| b"/?#".contains(byte))
+                && acts(path)
         })
     }
 }
-
-/// Whether a path and query is one that acts.
-fn acts(path: &[u8]) -> bool {
-    let path = path.to_ascii_lowercase();
-    path.first().is_some_and(|byte| b"/?#".contains(byte))
-        && ACTING
-            .iter()
-            .any(|word| memchr::memmem::find(&path, word).is_some())
-}
-
-const ACTING: &[&[u8]] = &[
-    b"quick-action",
-    b"reset-password",
-    b"verify-email",
-    b"invitation",
-    b"invite",
-    b"token=",
-    b"magic-link",
-];

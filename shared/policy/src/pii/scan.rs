@@ -88,6 +88,7 @@ impl<'s, 't> Scan<'s, 't> {
                 at = self.word(at);
             } else {
                 match byte {
+                    _ if self.wanted.kinds.is_empty() => {}
                     b'@' => self.email(at),
                     b'+' => self.phone(at),
                     b':' => {

@@ -129,6 +129,13 @@ fn is_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte)
 }
 
+const fn lenient(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    GeneralPurpose::new(alphabet, config)
+}
+
 fn wrapped(encoded: &str) -> String {
     let lines: Vec<&str> = (0..encoded.len())
         .step_by(76)
@@ -137,12 +144,8 @@ fn wrapped(encoded: &str) -> String {
     lines.join("\r\n")
 }
 
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+pub(crate) const LENIENT: GeneralPurpose = lenient(&alphabet::STANDARD);
+pub(crate) const LENIENT_URL: GeneralPurpose = lenient(&alphabet::URL_SAFE);
 const SHORTEST: usize = 16;
 const SHORTEST_LINE: usize = 24;
 const LONG: usize = 40;

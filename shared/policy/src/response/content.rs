@@ -66,6 +66,12 @@ pub(crate) fn streamed(content_type: Option<&str>) -> Option<Streamed> {
     }
 }
 
+/// Whether a type is that of server-sent events.
+#[must_use]
+pub fn is_event_stream(content_type: &str) -> bool {
+    promise(Some(content_type)) == Promise::Events
+}
+
 /// Whether a body of this type can only be passed or refused.
 pub(crate) fn is_binary(content_type: Option<&str>) -> bool {
     matches!(promise(content_type), Promise::Binary | Promise::Encrypted)

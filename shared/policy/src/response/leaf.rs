@@ -61,6 +61,11 @@ impl Redactor {
         replace(text, &findings, |_| (&*self.marker).into()).or(parts)
     }
 
+    /// A run of base64 within a text; `None` if it stays.
+    pub(crate) fn encoded(&self, run: &str) -> Option<String> {
+        base64::redact(run, self, Layers::FULL)
+    }
+
     /// The marker, if a number is personal data. Of a bare number only its member's name or an
     /// issuer's checksum tells: else a time stamp in eleven would be someone's tax number.
     pub(super) fn number(&self, text: &str, name: Option<&str>) -> Option<&str> {

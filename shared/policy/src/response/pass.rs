@@ -129,7 +129,8 @@ impl Pass<'_> {
 
     /// Models repeat their text token by token on demand, where no pattern can match.
     fn repeats_tokens(&self, token: (usize, usize)) -> bool {
-        !self.plan.redactors.is_empty()
+        let redactors = &self.plan.redactors;
+        !redactors.iter().all(|r| r.recognisers().finds_links_only())
             && matches!(self.reader.peek(), Some(b'{' | b'['))
             && &self.body[token.0..token.1] == b"\"logprobs\""
     }

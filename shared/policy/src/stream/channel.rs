@@ -142,7 +142,10 @@ impl Channel {
         text: &str,
         bound: usize,
     ) -> Result<String, Unfilterable> {
-        if self.is_new
+        if !rules.redacts_data() {
+            // A link is one in any text: nothing has to be whole for it.
+            self.form = Form::Text;
+        } else if self.is_new
             && let Some(first) = text.trim_start().chars().next()
         {
             self.is_new = false;

@@ -1,11 +1,13 @@
 //! One rule's redaction of a text that grows. Gives out what no later text can change.
 
+use super::encoded::Encoded;
 use crate::pii::{Finding, Progress, Window, scan};
 use crate::response::{Redactor, ResponseFilter, Unfilterable};
 
 /// The rules' redactions of one text, each fed with what the one before gives out.
 #[derive(Debug, Default)]
 pub(super) struct Stages {
+    encoded: Encoded,
     stages: Vec<Stage>,
 }
 
@@ -30,7 +32,10 @@ impl Stages {
         is_end: bool,
         bound: usize,
     ) -> Result<String, Unfilterable> {
-        let mut text = text.to_owned();
+        let mut text = self.encoded.push(rules, text, is_end);
+        if self.encoded.held() > bound {
+            return Err(Unfilterable::TooLarge);
+        }
         for (i, redactor) in rules.redactors().enumerate() {
             if self.stages.len() == i {
                 self.stages.push(Stage::default());
@@ -44,13 +49,14 @@ impl Stages {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.stages.iter().map(Stage::held).sum()
+        self.encoded.held() + self.stages.iter().map(Stage::held).sum::<usize>()
     }
 
     /// What is held back, as it came.
     pub(super) fn release(self) -> String {
         let held = |stage: Stage| stage.window[stage.decided.max(stage.covered)..].to_owned();
-        self.stages.into_iter().rev().map(held).collect()
+        let decided: String = self.stages.into_iter().rev().map(held).collect();
+        decided + &self.encoded.release()
     }
 }
 

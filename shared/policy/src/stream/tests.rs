@@ -4,6 +4,7 @@ use super::*;
 use crate::pii::PiiType;
 use crate::response::{FilterSource, RuleFilter};
 
+mod links;
 mod models;
 
 const SSE: Option<&str> = Some("text/event-stream; charset=utf-8");

@@ -134,6 +134,7 @@ const PASSED_ON: &[&str] = &[
     "UPSTREAM_CA_FILE",
     "UPSTREAM_RESOLVE",
     "WEB_URL",
+    "WRITE_STALL_MS",
 ];
 
 /// Settings of the planes that are decided here: where they listen, say so and keep their spools.

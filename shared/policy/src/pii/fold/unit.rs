@@ -45,7 +45,10 @@ fn quoted_printable(text: &[u8]) -> Unit {
     match &text[1..] {
         [b'\n', ..] => Unit::Nothing { width: 2 },
         [b'\r', b'\n', ..] => Unit::Nothing { width: 3 },
-        [b'\r'] => Unit::Cut,
+        // In a mail that JSON holds.
+        [b'\\', b'n', ..] => Unit::Nothing { width: 3 },
+        [b'\\', b'r', b'\\', b'n', ..] => Unit::Nothing { width: 5 },
+        [b'\r'] | [b'\\'] | [b'\\', b'r'] | [b'\\', b'r', b'\\'] => Unit::Cut,
         _ => hex_pair(text),
     }
 }

@@ -11,6 +11,11 @@ use crate::pii::{email, iban, phone, secret, words};
 impl Scan<'_, '_> {
     /// Tries what may start with a word at `start`.
     pub(super) fn start(&mut self, start: usize) {
+        if self.wanted.kinds.is_empty() {
+            // Only links are wanted, and no other word may hold up a stream.
+            self.url_if_any(start);
+            return self.settle(start);
+        }
         let digits = self.probe.run(start, MAX_LEAD + 1, u8::is_ascii_digit) - start;
         if digits > 0 {
             self.digits(start, digits);
@@ -51,10 +56,14 @@ impl Scan<'_, '_> {
             _ => {}
         }
         self.network(start);
+        self.url_if_any(start);
+        self.attempt(Kind::SecretCode, start, secret::labelled);
+    }
+
+    fn url_if_any(&mut self, start: usize) {
         if self.probe.is(start, |byte| matches!(byte, b'h' | b'H')) {
             self.url(start);
         }
-        self.attempt(Kind::SecretCode, start, secret::labelled);
     }
 
     fn url(&mut self, start: usize) {

@@ -130,3 +130,37 @@ fn tokens_repeated_one_by_one_are_dropped() {
     let out = run(&email(), SSE, &sse(&[chunk])).unwrap();
     assert!(!out.contains("token"), "{out}");
 }
+
+#[test]
+fn base64_in_a_models_text_is_looked_into_and_other_long_words_stay() {
+    use base64::Engine as _;
+    let hidden =
+        base64::engine::general_purpose::STANDARD.encode("write to ann@example.com, please");
+    let word = "x".repeat(60);
+    let text = format!("Here: {hidden} and {word} end");
+    for size in [1, 3, 7, 100] {
+        let pieces: Vec<Value> = text
+            .as_bytes()
+            .chunks(size)
+            .map(|piece| String::from_utf8(piece.to_vec()).unwrap())
+            .map(|piece| {
+                json!({"object": "chat.completion.chunk",
+                "choices": [{"index": 0, "delta": {"content": piece}}]})
+            })
+            .collect();
+        let out = run(&email(), SSE, &sse(&pieces)).unwrap();
+        let said = joined(&events(&out), "/choices/0/delta/content");
+        assert!(
+            !said.contains(&hidden) && said.ends_with(&format!(" and {word} end")),
+            "{said}"
+        );
+        let run = said.split(' ').nth(1).unwrap();
+        let shown = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(run)
+            .unwrap();
+        assert_eq!(
+            shown, b"write to [REDACTED], please",
+            "{size} letters an event"
+        );
+    }
+}

@@ -4,13 +4,6 @@
 
 mod support;
 
-<<<<<<< HEAD
-use ah5_harness::stack::home::DATABASE;
-use ah5_security::secret::SecretText;
-use ah5_store::database::Database;
-use ah5_testkit::client::Call;
-=======
->>>>>>> w/filter
 use http::Method;
 use serde_json::{Value, json};
 use support::{World, answering};
@@ -277,13 +270,10 @@ async fn an_account_of_another_organisation_is_refused() {
     let world = World::closed(support::shared()).await;
     let policy = world.allow(&["GET"], "/v2/**").await;
     // What the provider says of an account when it is connected there.
-    let cluster = world.stack.cluster().unwrap();
-    let database = Database::parse(&SecretText::new(cluster.url(DATABASE))).unwrap();
-    let (client, _driver) = database.connect().await.unwrap();
     let sql =
         r#"update ah5.t_connections set provider = 'microsoft', metadata = '{"tenantId": "T9"}'"#;
     let sql = format!("{sql} where id = '{}'", world.connection);
-    client.batch_execute(&sql).await.unwrap();
+    world.sql(&sql).await;
     let only = |tenant: &str| json!({"providerConstraints": {"provider": "microsoft", "allowedTenantIds": [tenant]}});
     change(&world, &policy, "provider-constraints", &only("T1")).await;
     let refused = world.get("/tenant").await.expect(403).unwrap();

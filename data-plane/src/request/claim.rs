@@ -198,6 +198,7 @@ mod tests {
             person: None,
             connection: ConnectionId::random(),
             service: "",
+            tenant: None,
             method: Method::Get,
             url: CanonicalUrl::parse(&format!("{base}/x")).unwrap(),
             body: Seen::Unread,

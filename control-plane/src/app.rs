@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use ah5_contracts::audit::{ActorKind, AuditEvent, Verdict};
+use ah5_contracts::audit::{Action, ActorKind, AuditEvent, Verdict};
 use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, SpoolId};
 use ah5_security::audit::AuditKey;
 use ah5_security::ring::KeyRing;
@@ -34,9 +34,9 @@ pub struct Inner {
 }
 
 /// An audit row in the making.
-pub struct Record<'a> {
+pub struct Record {
     pub actor: (ActorKind, String),
-    pub action: &'a str,
+    pub action: Action,
     pub decision: Verdict,
     pub agent: Option<AgentId>,
     pub connection: Option<ConnectionId>,
@@ -68,11 +68,7 @@ impl App {
     }
 
     /// Writes the row in the transaction of the change that it tells of.
-    pub async fn record(
-        &self,
-        tenant: &Tenant<'_>,
-        record: Record<'_>,
-    ) -> Result<AuditId, StoreError> {
+    pub async fn record(&self, tenant: &Tenant<'_>, record: Record) -> Result<AuditId, StoreError> {
         let event = AuditEvent {
             audit_id: AuditId::now(),
             ts: Timestamp::now().as_microsecond(),
@@ -84,7 +80,7 @@ impl App {
             policy: record.policy,
             policy_version: None,
             rule: None,
-            action: record.action.to_owned(),
+            action: record.action.as_str().to_owned(),
             decision: record.decision,
             method: None,
             host: None,
@@ -109,8 +105,8 @@ impl std::ops::Deref for App {
 
 // === impl Record ===
 
-impl<'a> Record<'a> {
-    pub fn new(actor: (ActorKind, String), action: &'a str, details: Value) -> Self {
+impl Record {
+    pub fn new(actor: (ActorKind, String), action: Action, details: Value) -> Self {
         Self {
             actor,
             action,

@@ -28,6 +28,8 @@ pub struct Inner {
     pub limits: Limits,
     /// Each password hash takes 19 MiB and a core.
     pub hashing: Semaphore,
+    /// A few files are written at a time, however many ask.
+    pub exports: Arc<Semaphore>,
     audit_key: AuditKey,
     /// This process's own audit chains.
     spool: SpoolId,
@@ -53,6 +55,7 @@ impl App {
             audit_key: config.ring.audit_key(),
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
+            exports: Arc::new(Semaphore::new(4)),
             config,
             pool,
             keys,

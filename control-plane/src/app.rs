@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use ah5_contracts::audit::{ActorKind, AuditEvent, Verdict};
+use ah5_contracts::audit::{Action, ActorKind, AuditEvent, Verdict};
 use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, SpoolId};
 use ah5_security::audit::AuditKey;
 use ah5_security::ring::KeyRing;
@@ -28,15 +28,17 @@ pub struct Inner {
     pub limits: Limits,
     /// Each password hash takes 19 MiB and a core.
     pub hashing: Semaphore,
+    /// A few files are written at a time, however many ask.
+    pub exports: Arc<Semaphore>,
     audit_key: AuditKey,
     /// This process's own audit chains.
     spool: SpoolId,
 }
 
 /// An audit row in the making.
-pub struct Record<'a> {
+pub struct Record {
     pub actor: (ActorKind, String),
-    pub action: &'a str,
+    pub action: Action,
     pub decision: Verdict,
     pub agent: Option<AgentId>,
     pub connection: Option<ConnectionId>,
@@ -53,6 +55,7 @@ impl App {
             audit_key: config.ring.audit_key(),
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
+            exports: Arc::new(Semaphore::new(4)),
             config,
             pool,
             keys,
@@ -68,11 +71,7 @@ impl App {
     }
 
     /// Writes the row in the transaction of the change that it tells of.
-    pub async fn record(
-        &self,
-        tenant: &Tenant<'_>,
-        record: Record<'_>,
-    ) -> Result<AuditId, StoreError> {
+    pub async fn record(&self, tenant: &Tenant<'_>, record: Record) -> Result<AuditId, StoreError> {
         let event = AuditEvent {
             audit_id: AuditId::now(),
             ts: Timestamp::now().as_microsecond(),
@@ -84,7 +83,7 @@ impl App {
             policy: record.policy,
             policy_version: None,
             rule: None,
-            action: record.action.to_owned(),
+            action: record.action.as_str().to_owned(),
             decision: record.decision,
             method: None,
             host: None,
@@ -109,8 +108,8 @@ impl std::ops::Deref for App {
 
 // === impl Record ===
 
-impl<'a> Record<'a> {
-    pub fn new(actor: (ActorKind, String), action: &'a str, details: Value) -> Self {
+impl Record {
+    pub fn new(actor: (ActorKind, String), action: Action, details: Value) -> Self {
         Self {
             actor,
             action,

@@ -29,6 +29,8 @@ pub struct Config {
     pub sign_in_per_minute: u32,
     pub plain_http_hosts: Vec<String>,
     pub drain_delay: Duration,
+    /// How many whole months of the audit log are kept besides the running one; unset: all.
+    pub audit_retention_months: Option<u16>,
     /// Who may say on whose behalf it connects.
     pub trusted_proxies: Vec<IpNet>,
     pub log: logs::Config,
@@ -57,6 +59,7 @@ impl Config {
             sign_in_per_minute: settings.positive("RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
             plain_http_hosts: settings.list("SSRF_ALLOWLIST_HOSTS"),
             drain_delay: Duration::from_millis(settings.parsed_or("DRAIN_DELAY_MS", 2000)),
+            audit_retention_months: months(settings),
             trusted_proxies: client::trusted_proxies(settings),
             log: logs::Config::read(settings),
             database: database?,
@@ -107,6 +110,17 @@ fn database(settings: &mut Settings, names: &[&'static str]) -> Option<Database>
         .ok()
 }
 
+fn months(settings: &mut Settings) -> Option<u16> {
+    let months = settings.parsed("AUDIT_RETENTION_MONTHS");
+    if months == Some(0) {
+        settings.fault(
+            "AUDIT_RETENTION_MONTHS",
+            "must be 1 or more, or unset to keep everything",
+        );
+    }
+    months
+}
+
 fn ring(settings: &mut Settings) -> Option<KeyRing> {
     let Some(path) = settings.path("KEY_RING_FILE") else {
         settings.fault(
@@ -127,6 +141,7 @@ mod tests {
     #[test]
     fn every_fault_is_reported_at_once() {
         let vars = [
+            ("AUDIT_RETENTION_MONTHS", "0"),
             ("DB_POOL_SIZE", "0"),
             ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
             ("PUBLIC_ORIGIN", "nonsense"),

@@ -1,8 +1,10 @@
 //! The handlers, one module a resource. [`crate::router`] says who reaches them.
 
+pub mod activity;
 pub mod agents;
 pub mod audit;
 pub mod connections;
+pub mod dashboard;
 pub mod enrolment;
 pub mod exchange;
 pub mod health;

@@ -87,8 +87,13 @@ async fn keep_house(app: App) {
     loop {
         ticks.tick().await;
         let done = async {
-            let db = app.db().await?;
+            let mut db = app.db().await?;
             ah5_store::audit::ensure_partitions(&db).await?;
+            if let Some(months) = app.config.audit_retention_months {
+                for name in ah5_store::audit::drop_expired(&mut db, months).await? {
+                    tracing::info!(partition = name, "expired audit rows were dropped");
+                }
+            }
             ah5_store::sessions::prune(&db).await?;
             ah5_store::assertions::prune(&db).await
         };

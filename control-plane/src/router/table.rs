@@ -11,8 +11,8 @@ use crate::app::App;
 use crate::auth::rate::Bucket;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
-    agents, audit, connections, enrolment, exchange, health, policies, session, sessions, sign_up,
-    templates, tokens, workspace,
+    activity, agents, audit, connections, dashboard, enrolment, exchange, health, policies,
+    session, sessions, sign_up, templates, tokens, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -95,6 +95,9 @@ pub fn table() -> Vec<Route> {
         get("/v1/templates/{name}/rules", User(Viewer, S::TemplatesRead), templates::rules),
         // The trail
         get("/v1/audit", User(Viewer, S::AuditRead), audit::list),
+        get("/v1/audit/export", User(Viewer, S::AuditRead), audit::export::export),
+        get("/v1/activity", User(Viewer, S::ActivityRead), activity::list),
+        get("/v1/dashboard/summary", User(Viewer, S::DashboardRead), dashboard::summary),
         // The workspace and its people
         get("/v1/workspaces", User(Viewer, S::WorkspacesRead), workspace::list),
         post("/v1/workspaces", Session(Viewer), workspace::create),

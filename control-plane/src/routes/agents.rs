@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::claims::BOOTSTRAP_SECRET_PREFIX;
 use ah5_contracts::id::AgentId;
 use ah5_security::{hash, random};
@@ -39,7 +40,7 @@ pub async fn create(
     )
     .await?;
     let secret = new_secret(&app, &tenant, agent.id).await?;
-    let record = Record::new(caller.actor(), "agent_created", json!({"name": name}));
+    let record = Record::new(caller.actor(), Action::AgentCreated, json!({"name": name}));
     app.record(&tenant, record.agent(agent.id)).await?;
     tenant.commit().await?;
     Ok(Json(json!({"agent": agent_json(&agent), "bootstrapSecret": secret})).into_response())
@@ -98,7 +99,11 @@ pub async fn update(
         agent.icon_url = icon(&input)?;
     }
     let agent = agents::update(&tenant, &agent).await?;
-    let record = Record::new(caller.actor(), "agent_updated", json!({"fields": fields}));
+    let record = Record::new(
+        caller.actor(),
+        Action::AgentUpdated,
+        json!({"fields": fields}),
+    );
     app.record(&tenant, record.agent(agent.id)).await?;
     tenant.commit().await?;
     Ok(shown(&agent))
@@ -115,7 +120,11 @@ pub async fn remove(
         .await?
         .ok_or_else(unknown)?;
     agents::delete(&tenant, agent.id).await?;
-    let record = Record::new(caller.actor(), "agent_deleted", json!({"name": agent.name}));
+    let record = Record::new(
+        caller.actor(),
+        Action::AgentDeleted,
+        json!({"name": agent.name}),
+    );
     app.record(&tenant, record.agent(agent.id)).await?;
     tenant.commit().await?;
     Ok(success())
@@ -135,7 +144,11 @@ pub async fn issue_secret(
         return Err(AppError::conflict("Agent is disabled"));
     }
     let secret = new_secret(&app, &tenant, agent.id).await?;
-    let record = Record::new(caller.actor(), "agent_bootstrap_secret_issued", json!({}));
+    let record = Record::new(
+        caller.actor(),
+        Action::AgentBootstrapSecretIssued,
+        json!({}),
+    );
     app.record(&tenant, record.agent(agent.id)).await?;
     tenant.commit().await?;
     Ok(Json(json!({ "bootstrapSecret": secret })).into_response())
@@ -157,7 +170,7 @@ pub async fn disable(
     agents::disable(&tenant, agent.id).await?;
     let record = Record::new(
         caller.actor(),
-        "agent_disabled",
+        Action::AgentDisabled,
         json!({"epoch": agent.epoch + 1}),
     );
     app.record(&tenant, record.agent(agent.id)).await?;
@@ -182,7 +195,7 @@ pub async fn enable(
     let status = agents::enable(&tenant, agent.id).await?;
     let record = Record::new(
         caller.actor(),
-        "agent_enabled",
+        Action::AgentEnabled,
         json!({"newStatus": status}),
     );
     app.record(&tenant, record.agent(agent.id)).await?;

@@ -5,6 +5,7 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::connection::Auth;
 use ah5_contracts::id::{ConnectionId, WorkspaceId};
 use ah5_providers::custom::{self, Custom};
@@ -103,7 +104,7 @@ pub async fn connect(
     let details = json!({"provider": provider, "service": service, "label": label});
     app.record(
         &tenant,
-        Record::new(caller.actor(), "connection_created", details).connection(id),
+        Record::new(caller.actor(), Action::ConnectionCreated, details).connection(id),
     )
     .await?;
     tenant.commit().await?;
@@ -130,7 +131,8 @@ pub async fn revoke(
     let details = json!({
         "provider": found.provider, "label": found.label, "previousStatus": found.status,
     });
-    let record = Record::new(caller.actor(), "connection_revoked", details).connection(found.id);
+    let record =
+        Record::new(caller.actor(), Action::ConnectionRevoked, details).connection(found.id);
     let audit_id = app.record(&tenant, record).await?;
     tenant.commit().await?;
     let connection = json!({

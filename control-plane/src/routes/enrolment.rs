@@ -4,17 +4,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use ah5_contracts::audit::ActorKind;
+use ah5_contracts::audit::{Action, ActorKind};
 use ah5_contracts::claims::{AGENT_TOKEN_AUDIENCE, AgentClaims, BOOTSTRAP_SECRET_PREFIX};
 use ah5_contracts::id::{AgentId, SecretId};
-use ah5_security::assertion::{self, AgentPublicKey, AssertionError};
+use ah5_security::assertion::{self, AgentPublicKey, AssertionError, NotP256};
 use ah5_security::hash;
 use ah5_security::secret::SecretText;
 use ah5_store::agents::{self, Agent};
+use ah5_store::assertions;
+use ah5_store::bootstrap::{self, Secret};
 use ah5_store::tenant::Tenant;
-use ah5_store::{assertions, bootstrap};
 
 use crate::app::{App, Record, now};
 use crate::error::{AppError, AppResult};
@@ -43,20 +44,16 @@ pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
     let agent = agents::lock(&tenant, found.agent)
         .await?
         .ok_or_else(refused)?;
-    if !found.usable {
-        let details = json!({"reason": "expired or already used"});
-        let record = Record::new(nobody(), "agent_bootstrap_failed", details)
-            .agent(agent.id)
-            .denied();
-        app.record(&tenant, record).await?;
-        tenant.commit().await?;
-        return Err(refused());
-    }
-    if agent.status == "disabled" {
-        return Err(AppError::conflict("Agent is disabled"));
-    }
-    let key =
-        AgentPublicKey::from_jwk(jwk).map_err(|error| AppError::bad_request(error.to_string()))?;
+    let key = match admit(&found, &agent, jwk) {
+        Ok(key) => key,
+        Err((reason, error)) => {
+            let details = json!({ "reason": reason });
+            let record = Record::new(nobody(), Action::AgentBootstrapFailed, details);
+            app.record(&tenant, record.agent(agent.id).denied()).await?;
+            tenant.commit().await?;
+            return Err(error);
+        }
+    };
     agents::enrol(&tenant, agent.id, &key.stored()).await?;
     bootstrap::consume(&tenant, &digest).await?;
     let details = json!({"publicKeyThumbprint": key.thumbprint(), "previousStatus": agent.status});
@@ -64,7 +61,7 @@ pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
         &tenant,
         Record::new(
             (ActorKind::Agent, agent.id.to_string()),
-            "agent_bootstrapped",
+            Action::AgentBootstrapped,
             details,
         )
         .agent(agent.id),
@@ -75,6 +72,19 @@ pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
         "agentId": agent.id, "name": agent.name, "status": "active", "workspaceId": workspace,
     });
     Ok(Json(body).into_response())
+}
+
+/// The key to enrol. Whoever tries a secret of an agent that we know, the agent's owners see it.
+fn admit(secret: &Secret, agent: &Agent, jwk: &Value) -> Result<AgentPublicKey, Denial> {
+    if !secret.usable {
+        let error = AppError::unauthorized("Invalid or expired bootstrap secret");
+        return Err(("expired or already used", error));
+    }
+    if agent.status == "disabled" {
+        return Err(("agent disabled", AppError::conflict("Agent is disabled")));
+    }
+    let bad = |error: NotP256| ("invalid key", AppError::bad_request(error.to_string()));
+    AgentPublicKey::from_jwk(jwk).map_err(bad)
 }
 
 pub async fn token(State(app): State<App>, input: Input) -> AppResult {
@@ -106,9 +116,9 @@ pub async fn token(State(app): State<App>, input: Input) -> AppResult {
         Err((reason, _)) => json!({"reason": reason}),
     };
     let action = if judged.is_ok() {
-        "agent_token_issued"
+        Action::AgentTokenIssued
     } else {
-        "agent_token_denied"
+        Action::AgentTokenDenied
     };
     let actor = match &judged {
         Ok(_) => (ActorKind::Agent, id.to_string()),

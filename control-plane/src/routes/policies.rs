@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::id::{AgentId, ConnectionId, PolicyId};
 use ah5_store::policies::{self, Policy};
 use ah5_store::tenant::Tenant;
@@ -57,7 +58,15 @@ pub async fn create(
     policies::insert(&tenant, id, agent, connection, &draft.settings()).await?;
     let stored = find(&tenant, id).await?;
     let changed = draft.changed_from(&Draft::default());
-    record(&app, &tenant, &caller, "policy_created", &stored, &changed).await?;
+    record(
+        &app,
+        &tenant,
+        &caller,
+        Action::PolicyCreated,
+        &stored,
+        &changed,
+    )
+    .await?;
     tenant.commit().await?;
     Ok((
         StatusCode::CREATED,
@@ -99,7 +108,7 @@ pub async fn remove(
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let policy = find(&tenant, id.parse()?).await?;
     policies::delete(&tenant, policy.id).await?;
-    record(&app, &tenant, &caller, "policy_deleted", &policy, &[]).await?;
+    record(&app, &tenant, &caller, Action::PolicyDeleted, &policy, &[]).await?;
     tenant.commit().await?;
     Ok(Json(json!({"deleted": true})).into_response())
 }
@@ -130,7 +139,15 @@ async fn change(
     draft.compile(app)?;
     policies::update(&tenant, policy.id, &draft.settings()).await?;
     let changed = draft.changed_from(&Draft::of(&policy));
-    record(app, &tenant, caller, "policy_updated", &policy, &changed).await?;
+    record(
+        app,
+        &tenant,
+        caller,
+        Action::PolicyUpdated,
+        &policy,
+        &changed,
+    )
+    .await?;
     let stored = find(&tenant, policy.id).await?;
     tenant.commit().await?;
     Ok(Json(json!({"policy": policy_json(&stored)})).into_response())
@@ -146,7 +163,7 @@ async fn record(
     app: &App,
     tenant: &Tenant<'_>,
     caller: &Caller,
-    action: &str,
+    action: Action,
     policy: &Policy,
     changed: &[&str],
 ) -> Result<(), AppError> {

@@ -7,7 +7,7 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
-use ah5_contracts::audit::ActorKind;
+use ah5_contracts::audit::{Action, ActorKind};
 use ah5_contracts::id::{SessionId, UserId};
 use ah5_security::secret::SecretText;
 use ah5_security::{hash, password, random};
@@ -61,7 +61,7 @@ pub async fn sign_out(State(app): State<App>, headers: HeaderMap, _: OptionalInp
         if let Some(first) = memberships.first() {
             let tenant = Tenant::begin(&mut db, first.workspace).await?;
             sessions::revoke(&*tenant, session.id).await?;
-            record(&app, &tenant, session.user, "user_signed_out").await?;
+            record(&app, &tenant, session.user, Action::UserSignedOut).await?;
             tenant.commit().await?;
         } else {
             sessions::revoke(&db, session.id).await?;
@@ -117,7 +117,7 @@ pub async fn record(
     app: &App,
     tenant: &Tenant<'_>,
     user: UserId,
-    action: &str,
+    action: Action,
 ) -> Result<(), StoreError> {
     let record = Record::new((ActorKind::User, user.to_string()), action, json!({}));
     app.record(tenant, record).await.map(drop)
@@ -204,7 +204,7 @@ async fn open(
     let digest = hash::sha256(token.expose().as_bytes());
     let (id, days) = (SessionId::random(), cookie::SESSION_DAYS);
     sessions::insert(&*tenant, id, user, &digest, days, (address, browser)).await?;
-    record(app, &tenant, user, "user_signed_in").await?;
+    record(app, &tenant, user, Action::UserSignedIn).await?;
     tenant.commit().await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::id::SessionId;
 use ah5_store::sessions;
 use ah5_store::tenant::Tenant;
@@ -65,7 +66,7 @@ async fn end(
     for session in sessions::of_user(&*tenant, here.user).await? {
         if which(here.id, session.id) {
             sessions::revoke(&*tenant, session.id).await?;
-            record(app, &tenant, here.user, "session_revoked").await?;
+            record(app, &tenant, here.user, Action::SessionRevoked).await?;
         }
     }
     tenant.commit().await?;

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
 use serde_json::json;
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::id::{UserId, WorkspaceId};
 use ah5_security::password;
 use ah5_security::secret::SecretText;
@@ -78,7 +79,7 @@ async fn create(
         name.trim()
     };
     workspace::make(app, &tenant, id, &workspace::named_after(owner)).await?;
-    record(app, &tenant, id, "user_signed_up").await?;
+    record(app, &tenant, id, Action::UserSignedUp).await?;
     tenant.commit().await?;
     Ok(user)
 }

@@ -5,6 +5,7 @@ use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::id::PersonalTokenId;
 use ah5_contracts::scope::{ALL, Scope, Scopes};
 use ah5_security::{hash, personal};
@@ -50,7 +51,7 @@ pub async fn create(
     let details = json!({"tokenId": token.id, "name": name, "scopes": scopes});
     app.record(
         &tenant,
-        Record::new(caller.actor(), "token_created", details),
+        Record::new(caller.actor(), Action::TokenCreated, details),
     )
     .await?;
     tenant.commit().await?;
@@ -80,7 +81,7 @@ pub async fn rename(
     let details = json!({"tokenId": id, "name": name});
     app.record(
         &tenant,
-        Record::new(caller.actor(), "token_renamed", details),
+        Record::new(caller.actor(), Action::TokenRenamed, details),
     )
     .await?;
     tenant.commit().await?;
@@ -101,7 +102,7 @@ pub async fn revoke(
     let details = json!({"tokenId": id});
     app.record(
         &tenant,
-        Record::new(caller.actor(), "token_revoked", details),
+        Record::new(caller.actor(), Action::TokenRevoked, details),
     )
     .await?;
     tenant.commit().await?;

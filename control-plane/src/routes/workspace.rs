@@ -6,6 +6,7 @@ use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::id::{UserId, WorkspaceId};
 use ah5_contracts::role::Role;
 use ah5_security::vault::DataKey;
@@ -43,7 +44,11 @@ pub async fn rename(
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let renamed = workspaces::rename(&tenant, &name).await?;
     let renamed = renamed.ok_or_else(unknown)?;
-    let record = Record::new(caller.actor(), "workspace_renamed", json!({"name": name}));
+    let record = Record::new(
+        caller.actor(),
+        Action::WorkspaceRenamed,
+        json!({"name": name}),
+    );
     app.record(&tenant, record).await?;
     tenant.commit().await?;
     Ok(Json(shown(&renamed)).into_response())
@@ -77,7 +82,11 @@ pub async fn create(
     }
     let tenant = Tenant::begin(&mut db, WorkspaceId::random()).await?;
     make(&app, &tenant, owner, &name).await?;
-    let record = Record::new(caller.actor(), "workspace_created", json!({"name": name}));
+    let record = Record::new(
+        caller.actor(),
+        Action::WorkspaceCreated,
+        json!({"name": name}),
+    );
     app.record(&tenant, record).await?;
     let made = workspaces::current(&tenant).await?.ok_or_else(unknown)?;
     tenant.commit().await?;
@@ -110,7 +119,7 @@ pub async fn transfer(
     members::set_role(&tenant, to, Role::Owner).await?;
     members::set_role(&tenant, from, Role::Admin).await?;
     let details = json!({"from": from, "to": to});
-    let record = Record::new(caller.actor(), "workspace_transferred", details);
+    let record = Record::new(caller.actor(), Action::WorkspaceTransferred, details);
     app.record(&tenant, record).await?;
     let now = workspaces::current(&tenant).await?.ok_or_else(unknown)?;
     tenant.commit().await?;

@@ -1,6 +1,6 @@
 //! What is known of a call, for the record, the log and the metrics. Nothing is ever decided by it.
 
-use ah5_contracts::audit::{ActorKind, AuditEvent, Verdict};
+use ah5_contracts::audit::{Action, ActorKind, AuditEvent, Verdict};
 use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, WorkspaceId};
 use ah5_security::hash::sha256;
 use jiff::Timestamp;
@@ -189,10 +189,10 @@ impl Call {
         }
         let (verdict, action) = match refusal.status.as_u16() {
             _ if self.sent.is_some() || refusal.kind == Kind::Upstream => {
-                (Verdict::Error, "execution_completed")
+                (Verdict::Error, Action::ExecutionCompleted)
             }
-            500.. => (Verdict::Error, "execution_denied"),
-            _ => (Verdict::Denied, "execution_denied"),
+            500.. => (Verdict::Error, Action::ExecutionDenied),
+            _ => (Verdict::Denied, Action::ExecutionDenied),
         };
         let reason = refusal.recorded.unwrap_or(&refusal.error);
         let details = json!({
@@ -228,7 +228,7 @@ impl Call {
             let names = std::mem::take(&mut self.what.dropped_headers);
             details.insert("droppedHeaders".into(), names.into());
         }
-        let event = self.event("execution_completed", outcome.verdict, details.into());
+        let event = self.event(Action::ExecutionCompleted, outcome.verdict, details.into());
         if let Some(mut event) = event {
             event.upstream_status = outcome.upstream_status.map(u16::cast_signed);
             event.bytes_in = Some(outcome.bytes_in.cast_signed());
@@ -239,7 +239,7 @@ impl Call {
 
     fn event(
         &mut self,
-        action: &str,
+        action: Action,
         decision: Verdict,
         details: serde_json::Value,
     ) -> Option<AuditEvent> {
@@ -260,7 +260,7 @@ impl Call {
             policy: what.policy.map(|(id, _)| id),
             policy_version: what.policy.map(|(_, version)| version),
             rule: what.rule,
-            action: action.to_owned(),
+            action: action.as_str().to_owned(),
             decision,
             method: what.method.map(str::to_owned),
             host: what.host,
@@ -282,7 +282,7 @@ impl Drop for Call {
             return;
         };
         let details = json!({"fault": "agent_gone", "outcome": "unknown"});
-        if let Some(mut event) = self.event("execution_completed", Verdict::Error, details) {
+        if let Some(mut event) = self.event(Action::ExecutionCompleted, Verdict::Error, details) {
             event.upstream_status = sent.upstream_status.map(u16::cast_signed);
             event.bytes_in = Some(sent.bytes_in.cast_signed());
             sent.recorder.record(event);

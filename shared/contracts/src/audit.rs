@@ -4,7 +4,11 @@
 //! puts the hash of each into the next. `ah5-security` computes hash and MAC over the encoding
 //! below; the database only stores them.
 
+mod action;
+
 use serde::{Deserialize, Serialize};
+
+pub use action::Action;
 
 use crate::id::{AgentId, AuditId, ConnectionId, PolicyId, SpoolId, WorkspaceId};
 
@@ -61,7 +65,7 @@ pub struct AuditEvent {
     pub policy: Option<PolicyId>,
     pub policy_version: Option<i64>,
     pub rule: Option<String>,
-    /// `execution_completed`, `execution_denied`, `policy_updated`, …
+    /// The word of an [`Action`]. A text, because a spool may have been written by another build.
     pub action: String,
     pub decision: Verdict,
     pub method: Option<String>,

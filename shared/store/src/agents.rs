@@ -55,6 +55,13 @@ pub async fn list(tenant: &Tenant<'_>) -> Result<Vec<Agent>, StoreError> {
 
 /// # Errors
 /// The database fails.
+pub async fn count(tenant: &Tenant<'_>) -> Result<i64, StoreError> {
+    let sql = "select count(*) from ah5.t_agents";
+    Ok(tenant.query_one(sql, &[]).await?.get(0))
+}
+
+/// # Errors
+/// The database fails.
 pub async fn get(tenant: &Tenant<'_>, id: AgentId) -> Result<Option<Agent>, StoreError> {
     let sql = format!("select {COLUMNS} from ah5.t_agents where id = $1");
     Ok(tenant

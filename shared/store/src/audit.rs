@@ -1,13 +1,15 @@
 //! `l_audit_events` and `t_audit_heads` as the control plane uses them: appended to in the very
-//! transaction of a change, and listed for people. Data planes write through [`crate::audit_spool`].
+//! transaction of a change, read by [`scan`], aged by the month. Data planes write through
+//! [`crate::audit_spool`].
 
-use deadpool_postgres::GenericClient;
+pub mod scan;
+
+use deadpool_postgres::{GenericClient, Object};
 use jiff::Timestamp;
 use serde_json::Value;
-use uuid::Uuid;
 
 use ah5_contracts::audit::AuditEvent;
-use ah5_contracts::id::{AgentId, AuditId, ConnectionId, SpoolId};
+use ah5_contracts::id::{AuditId, SpoolId};
 use ah5_security::audit::{AuditKey, Chain};
 
 use crate::StoreError;
@@ -49,79 +51,6 @@ pub async fn append(
     Ok(row.event.audit_id)
 }
 
-/// Which rows to list. Newest first.
-#[derive(Default)]
-pub struct Filter {
-    pub agent: Option<AgentId>,
-    pub connection: Option<ConnectionId>,
-    pub action: Option<String>,
-    pub from: Option<Timestamp>,
-    pub to: Option<Timestamp>,
-    /// Rows older than this one.
-    pub before: Option<AuditId>,
-    pub limit: i64,
-}
-
-pub struct Listed {
-    pub audit_id: AuditId,
-    pub ts: Timestamp,
-    pub actor_kind: String,
-    pub actor_id: String,
-    pub agent: Option<AgentId>,
-    pub connection: Option<ConnectionId>,
-    pub policy: Option<Uuid>,
-    pub rule: Option<String>,
-    pub action: String,
-    pub decision: String,
-    pub method: Option<String>,
-    pub host: Option<String>,
-    pub upstream_status: Option<i16>,
-    pub bytes_in: Option<i64>,
-    pub bytes_out: Option<i64>,
-    pub details: Value,
-    pub spool: SpoolId,
-}
-
-/// # Errors
-/// The database fails.
-pub async fn list(tenant: &Tenant<'_>, filter: &Filter) -> Result<Vec<Listed>, StoreError> {
-    let rows = tenant
-        .query(
-            LIST,
-            &[
-                &tenant.workspace().uuid(),
-                &filter.agent.map(|id| id.uuid()),
-                &filter.connection.map(|id| id.uuid()),
-                &filter.action,
-                &filter.from,
-                &filter.to,
-                &filter.before.map(|id| id.uuid()),
-                &filter.limit,
-            ],
-        )
-        .await?;
-    let listed = |row: tokio_postgres::Row| Listed {
-        audit_id: AuditId::from_uuid(row.get(0)),
-        ts: row.get(1),
-        actor_kind: row.get(2),
-        actor_id: row.get(3),
-        agent: row.get::<_, Option<_>>(4).map(AgentId::from_uuid),
-        connection: row.get::<_, Option<_>>(5).map(ConnectionId::from_uuid),
-        policy: row.get(6),
-        rule: row.get(7),
-        action: row.get(8),
-        decision: row.get(9),
-        method: row.get(10),
-        host: row.get(11),
-        upstream_status: row.get(12),
-        bytes_in: row.get(13),
-        bytes_out: row.get(14),
-        details: row.get(15),
-        spool: SpoolId::from_uuid(row.get(16)),
-    };
-    Ok(rows.into_iter().map(listed).collect())
-}
-
 /// Makes the log's partitions of this month and the three after it.
 ///
 /// # Errors
@@ -133,24 +62,28 @@ pub async fn ensure_partitions(client: &impl GenericClient) -> Result<(), StoreE
     Ok(())
 }
 
-// An unknown cursor is ignored, as clients expect.
-const LIST: &str = "
-    select audit_id, ts, actor_kind, actor_id, agent_id, connection_id, policy_id, rule, action,
-           decision, method, host, upstream_status, bytes_in, bytes_out, details,
-           spool_id
-    from ah5.v_audit_events
-    where workspace_id = $1
-      and ($2::uuid is null or agent_id = $2)
-      and ($3::uuid is null or connection_id = $3)
-      and ($4::text is null or action = $4)
-      and ($5::timestamptz is null or ts >= $5)
-      and ($6::timestamptz is null or ts <= $6)
-      and ($7::uuid is null
-           or not exists (select 1 from ah5.v_audit_events
-                          where audit_id = $7 and workspace_id = $1)
-           or (ts, audit_id) < (select ts, audit_id from ah5.v_audit_events
-                                where audit_id = $7 and workspace_id = $1))
-    order by ts desc, audit_id desc limit $8";
+/// Drops what is older than so many whole months before this one; returns the partitions' names.
+/// Each is a transaction of its own, and none waits long for those who read or write.
+///
+/// # Errors
+/// The database fails, or is too busy right now.
+pub async fn drop_expired(client: &mut Object, months: u16) -> Result<Vec<String>, StoreError> {
+    let mut dropped = Vec::new();
+    while dropped.len() < MOST_AT_ONCE {
+        let transaction = client.transaction().await?;
+        // The chains of a month are read through once; that may be a lot.
+        let patience = "set local statement_timeout = '10min'";
+        transaction.batch_execute(patience).await?;
+        let sql = "select ah5.drop_audit_partition($1)";
+        let row = transaction.query_one(sql, &[&i32::from(months)]).await?;
+        transaction.commit().await?;
+        let Some(name) = row.get(0) else { break };
+        dropped.push(name);
+    }
+    Ok(dropped)
+}
+
+const MOST_AT_ONCE: usize = 120;
 
 async fn insert(
     tenant: &Tenant<'_>,

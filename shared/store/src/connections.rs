@@ -74,6 +74,39 @@ pub async fn list(tenant: &Tenant<'_>) -> Result<Vec<Connection>, StoreError> {
     Ok(tenant.query(&sql, &[]).await?.iter().map(read).collect())
 }
 
+/// What a connection is called.
+pub struct Name {
+    pub id: ConnectionId,
+    pub label: String,
+    pub provider: String,
+    pub revoked: bool,
+}
+
+/// The names of all, the revoked included, oldest first.
+///
+/// # Errors
+/// The database fails.
+pub async fn names(tenant: &Tenant<'_>) -> Result<Vec<Name>, StoreError> {
+    let sql = "select id, label, provider, status = 'revoked' from ah5.t_connections
+               order by created_at, id";
+    let name = |row: &Row| Name {
+        id: ConnectionId::from_uuid(row.get(0)),
+        label: row.get(1),
+        provider: row.get(2),
+        revoked: row.get(3),
+    };
+    Ok(tenant.query(sql, &[]).await?.iter().map(name).collect())
+}
+
+/// The revoked included.
+///
+/// # Errors
+/// The database fails.
+pub async fn count(tenant: &Tenant<'_>) -> Result<i64, StoreError> {
+    let sql = "select count(*) from ah5.t_connections";
+    Ok(tenant.query_one(sql, &[]).await?.get(0))
+}
+
 /// The connection, locked until the transaction ends.
 ///
 /// # Errors

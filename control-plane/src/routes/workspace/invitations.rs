@@ -7,6 +7,7 @@ use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::id::InvitationId;
 use ah5_store::invitations::{self, Invitation, OpenInvitation};
 use ah5_store::tenant::Tenant;
@@ -53,7 +54,7 @@ pub async fn create(
     }
     let invitation = invitations::put(&tenant, &email, role, by, DAYS).await?;
     let details = json!({"email": email, "role": role.as_str()});
-    let record = Record::new(caller.actor(), "member_invited", details);
+    let record = Record::new(caller.actor(), Action::MemberInvited, details);
     app.record(&tenant, record).await?;
     tenant.commit().await?;
     let body = json!({"invitation": shown(&invitation)});
@@ -81,7 +82,7 @@ pub async fn withdraw(
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let taken = invitations::take(&tenant, id).await?.ok_or_else(unknown)?;
     let details = json!({"email": taken.email});
-    let record = Record::new(caller.actor(), "invitation_withdrawn", details);
+    let record = Record::new(caller.actor(), Action::InvitationWithdrawn, details);
     app.record(&tenant, record).await?;
     tenant.commit().await?;
     Ok(Json(json!({"success": true})).into_response())
@@ -143,9 +144,9 @@ async fn answer(app: &App, caller: &Caller, id: &str, accepted: bool) -> AppResu
             })?;
     }
     let action = if accepted {
-        "member_joined"
+        Action::MemberJoined
     } else {
-        "invitation_declined"
+        Action::InvitationDeclined
     };
     let details = json!({"email": taken.email, "role": taken.role});
     app.record(&tenant, Record::new(caller.actor(), action, details))

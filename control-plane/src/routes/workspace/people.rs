@@ -6,6 +6,7 @@ use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::id::UserId;
 use ah5_contracts::role::Role;
 use ah5_store::members::{self, Member};
@@ -43,7 +44,7 @@ pub async fn set_role(
     below(mine, role)?;
     members::set_role(&tenant, member, role).await?;
     let details = json!({"userId": member, "from": held.as_str(), "to": role.as_str()});
-    let record = Record::new(caller.actor(), "member_role_changed", details);
+    let record = Record::new(caller.actor(), Action::MemberRoleChanged, details);
     app.record(&tenant, record).await?;
     tenant.commit().await?;
     Ok(Json(json!({"userId": member, "role": role.as_str()})).into_response())
@@ -71,7 +72,7 @@ pub async fn remove(
     }
     members::remove(&tenant, member).await?;
     let details = json!({"userId": member, "role": held.as_str()});
-    let record = Record::new(caller.actor(), "member_removed", details);
+    let record = Record::new(caller.actor(), Action::MemberRemoved, details);
     app.record(&tenant, record).await?;
     tenant.commit().await?;
     Ok(Json(json!({"success": true})).into_response())

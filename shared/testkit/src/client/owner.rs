@@ -202,16 +202,25 @@ impl Owner {
         self.post(&path, &json!({})).await?.expect(200).map(drop)
     }
 
-    /// The newest lines of the trail, newest first; `query` may narrow them (`action=…`).
+    /// The lines of the trail, newest first, whatever their number; `query` may narrow them
+    /// (`action=…`).
     ///
     /// # Errors
     /// Refused.
     pub async fn audit(&self, query: &str) -> anyhow::Result<Vec<Value>> {
-        let answer = self.get(&format!("/v1/audit?limit=200&{query}")).await?;
-        let mut body = answer.expect(200)?;
-        match body["events"].take() {
-            Value::Array(events) => Ok(events),
-            other => anyhow::bail!("the trail is no list: {other}"),
+        let mut events = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/v1/audit?limit=200&{query}{cursor}");
+            let mut page = self.get(&path).await?.expect(200)?;
+            match page["events"].take() {
+                Value::Array(more) => events.extend(more),
+                other => anyhow::bail!("the trail is no list: {other}"),
+            }
+            let Some(next) = page["nextCursor"].as_str() else {
+                return Ok(events);
+            };
+            cursor = format!("&cursor={next}");
         }
     }
 

@@ -98,6 +98,7 @@ const MAX_REPLICAS: usize = 32;
 /// Settings of the planes that the operator may set.
 const PASSED_ON: &[&str] = &[
     "AGENT_TOKEN_TTL_SECONDS",
+    "AUDIT_RETENTION_MONTHS",
     "BOOTSTRAP_SECRET_TTL_HOURS",
     "CONTROL_LOGIN_PASSWORD",
     "DATABASE_URL",

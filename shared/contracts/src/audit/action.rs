@@ -1,0 +1,89 @@
+//! The vocabulary of the audit log: everything that a row may say has happened. Both planes write
+//! from this list; readers must bear words that they don't know, since an older log may hold others.
+
+macro_rules! actions {
+    ($($variant:ident $word:literal),+ $(,)?) => {
+        /// What happened. On the wire and in the database it is a word in snake case.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($variant),+
+        }
+
+        impl Action {
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    AgentBootstrapFailed "agent_bootstrap_failed",
+    AgentBootstrapSecretIssued "agent_bootstrap_secret_issued",
+    AgentBootstrapped "agent_bootstrapped",
+    AgentCreated "agent_created",
+    AgentDeleted "agent_deleted",
+    AgentDisabled "agent_disabled",
+    AgentEnabled "agent_enabled",
+    AgentTokenDenied "agent_token_denied",
+    AgentTokenIssued "agent_token_issued",
+    AgentUpdated "agent_updated",
+    ApprovalApproved "approval_approved",
+    ApprovalDenied "approval_denied",
+    ApprovalExpired "approval_expired",
+    ApprovalRequested "approval_requested",
+    ConnectionCreated "connection_created",
+    ConnectionNeedsReauth "connection_needs_reauth",
+    ConnectionRevoked "connection_revoked",
+    CredentialResolved "credential_resolved",
+    ExecutionCompleted "execution_completed",
+    ExecutionDenied "execution_denied",
+    ExecutionRequested "execution_requested",
+    InvitationDeclined "invitation_declined",
+    InvitationWithdrawn "invitation_withdrawn",
+    MemberInvited "member_invited",
+    MemberJoined "member_joined",
+    MemberRemoved "member_removed",
+    MemberRoleChanged "member_role_changed",
+    PermissionRequested "permission_requested",
+    PolicyCreated "policy_created",
+    PolicyDeleted "policy_deleted",
+    PolicyUpdated "policy_updated",
+    RateLimitExceeded "rate_limit_exceeded",
+    SessionRevoked "session_revoked",
+    TokenCreated "token_created",
+    TokenRenamed "token_renamed",
+    TokenRevoked "token_revoked",
+    TokenVendDenied "token_vend_denied",
+    TokenVended "token_vended",
+    UserSignedIn "user_signed_in",
+    UserSignedOut "user_signed_out",
+    UserSignedUp "user_signed_up",
+    WorkspaceCreated "workspace_created",
+    WorkspaceRenamed "workspace_renamed",
+    WorkspaceTransferred "workspace_transferred",
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_word_is_snake_case_and_says_what_its_name_says() {
+        let mut seen = HashSet::new();
+        for action in Action::ALL {
+            let word = action.as_str();
+            assert!(seen.insert(word), "{word} stands for two actions");
+            assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            let name = format!("{action:?}").to_lowercase();
+            assert_eq!(word.replace('_', ""), name);
+        }
+    }
+}

@@ -283,8 +283,10 @@ async fn who_is_signed_in_links_an_identity_of_their_own() {
         .leave(&mut browser, "/api/auth/link-social", &body, "cas")
         .await;
     // Signed out in between: nothing is linked.
-    let mut stranger = Browser::default();
-    stranger.ours = browser.ours.clone();
+    let mut stranger = Browser {
+        ours: browser.ours.clone(),
+        ..Browser::default()
+    };
     stranger.ours.remove(name);
     let refused = pair.get(&mut stranger, &back).await;
     assert_eq!(

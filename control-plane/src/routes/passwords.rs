@@ -99,7 +99,7 @@ pub async fn change(State(app): State<App>, headers: HeaderMap, input: Input) ->
     record(&app, &tenant, here.user, "password_changed").await?;
     tenant.commit().await?;
     app.mail.wake();
-    let user = users::get(&app.db().await?, here.user).await?;
+    let user = users::get(&db, here.user).await?;
     let user = user.ok_or(Refusal::NoSession)?;
     Ok(Json(json!({"token": null, "user": user_json(&user)})).into_response())
 }
@@ -129,7 +129,7 @@ async fn mail_link(app: &App, email: &str, target: &Target) -> AuthResult<()> {
         user: user.id,
         email: user.email,
     };
-    let workspace = home(&app, user.id).await?;
+    let workspace = home(app, user.id).await?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
     mail_proofs::insert(&*tenant, &digest, Purpose::Reset, &proof, LINK_MINUTES).await?;
@@ -142,10 +142,10 @@ async fn mail_link(app: &App, email: &str, target: &Target) -> AuthResult<()> {
 
 /// Spends the link and sets the password, in one transaction with all that a reset ends.
 async fn replace(app: &App, digest: &[u8], hashed: &str) -> AuthResult<()> {
-    let mut db = app.db().await?;
-    let seen = mail_proofs::peek(&db, digest, Purpose::Reset).await?;
+    let seen = mail_proofs::peek(&app.db().await?, digest, Purpose::Reset).await?;
     let seen = seen.ok_or_else(invalid_token)?;
-    let workspace = home(&app, seen.user).await?;
+    let workspace = home(app, seen.user).await?;
+    let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
     let spent = mail_proofs::spend(&*tenant, digest, Purpose::Reset).await?;
     let Proof { user, email } = spent.ok_or_else(invalid_token)?;

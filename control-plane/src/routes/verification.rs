@@ -78,18 +78,19 @@ pub fn found(target: &Target) -> Response {
 async fn use_link(app: &App, headers: &HeaderMap, token: &str) -> AuthResult<()> {
     let invalid = || Refusal::Code(StatusCode::UNAUTHORIZED, "INVALID_TOKEN");
     let digest = hash::sha256(token.as_bytes());
-    let mut db = app.db().await?;
-    let seen = mail_proofs::peek(&db, &digest, Purpose::Verify).await?;
+    let seen = mail_proofs::peek(&app.db().await?, &digest, Purpose::Verify).await?;
     let seen = seen.ok_or_else(invalid)?;
     // Who signs in elsewhere chose the address freely. Opening the letter must not make its reader
     // vouch for a stranger's account: only the two together prove anything.
-    if accounts::password_of(&db, seen.user).await?.is_none() {
+    let password = accounts::password_of(&app.db().await?, seen.user).await?;
+    if password.is_none() {
         let here = current(app, headers).await?;
         if here.is_none_or(|session| session.user != seen.user) {
             return Err(Refusal::Code(StatusCode::UNAUTHORIZED, "SIGN_IN_FIRST"));
         }
     }
-    let workspace = home(&app, seen.user).await?;
+    let workspace = home(app, seen.user).await?;
+    let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
     let spent = mail_proofs::spend(&*tenant, &digest, Purpose::Verify).await?;
     let Proof { user, email } = spent.ok_or_else(invalid)?;

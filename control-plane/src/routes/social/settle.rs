@@ -38,7 +38,8 @@ pub async fn sign_in(app: &App, party: &str, profile: &Profile) -> Result<Settle
     }
     let email = profile.email.as_deref();
     let email = email.ok_or(Fault::Code("email_not_found"))?;
-    match users::by_email(&app.db().await?, email).await? {
+    let holder = users::by_email(&app.db().await?, email).await?;
+    match holder {
         Some((user, _)) => adopt(app, &user, identity, profile).await,
         None => create(app, email, identity, profile).await,
     }
@@ -56,7 +57,8 @@ pub async fn link(
     let here = here.filter(|session| session.user == user);
     let here = here.ok_or(Fault::Code("state_mismatch"))?;
     let identity = identity(party, profile);
-    match accounts::user_of(&app.db().await?, identity).await? {
+    let holder = accounts::user_of(&app.db().await?, identity).await?;
+    match holder {
         Some(holder) if holder == user => Ok(()),
         Some(_) => Err(Fault::Code("account_already_linked_to_different_user")),
         None => attach(app, user, &here.user_email, identity).await,
@@ -82,7 +84,7 @@ async fn adopt(
 }
 
 async fn attach(app: &App, user: UserId, email: &str, identity: Identity<'_>) -> Result<(), Fault> {
-    let workspace = home(&app, user).await?;
+    let workspace = home(app, user).await?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
     accounts::link(&*tenant, user, identity).await?;

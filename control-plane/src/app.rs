@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use ah5_contracts::audit::{Action, ActorKind, AuditEvent, Verdict};
 use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, SpoolId};
+use ah5_net::Upstreams;
 use ah5_security::audit::AuditKey;
 use ah5_security::ring::KeyRing;
 use ah5_store::StoreError;
@@ -16,7 +17,11 @@ use ah5_store::tenant::Tenant;
 
 use crate::auth::rate::Limits;
 use crate::config::Config;
+use crate::error::AppError;
 use crate::keys::Keys;
+use crate::mail::Mail;
+use crate::routes::session::refusal::AuthResult;
+use crate::social::Parties;
 
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
@@ -26,10 +31,15 @@ pub struct Inner {
     pub pool: Pool,
     pub keys: Keys,
     pub limits: Limits,
+    pub mail: Mail,
+    /// Where people may sign in besides here.
+    pub parties: Parties,
     /// Each password hash takes 19 MiB and a core.
     pub hashing: Semaphore,
     /// A few files are written at a time, however many ask.
     pub exports: Arc<Semaphore>,
+    /// Of work that goes on after its answer.
+    aside: Arc<Semaphore>,
     audit_key: AuditKey,
     /// This process's own audit chains.
     spool: SpoolId,
@@ -49,8 +59,12 @@ pub struct Record {
 // === impl App ===
 
 impl App {
-    pub fn new(config: Config, pool: Pool, keys: Keys) -> Self {
+    pub fn new(mut config: Config, pool: Pool, keys: Keys, net: &Upstreams) -> Self {
+        let parties = std::mem::take(&mut config.parties);
         Self(Arc::new(Inner {
+            mail: Mail::new(config.mail.as_ref()),
+            parties: Parties::new(parties, net, &config.origin.text),
+            aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             limits: Limits::new(&config),
             audit_key: config.ring.audit_key(),
             spool: SpoolId::random(),
@@ -68,6 +82,24 @@ impl App {
 
     pub fn ring(&self) -> &KeyRing {
         &self.config.ring
+    }
+
+    /// Does the work after the answer, so that its time tells the client nothing. What goes wrong
+    /// is logged only.
+    pub fn aside<F>(&self, work: impl FnOnce(Self) -> F) -> Result<(), AppError>
+    where
+        F: Future<Output = AuthResult<()>> + Send + 'static,
+    {
+        let turn = self.aside.clone().try_acquire_owned();
+        let turn = turn.map_err(|_| AppError::unavailable())?;
+        let work = work(self.clone());
+        tokio::spawn(async move {
+            let _turn = turn;
+            if let Err(error) = work.await {
+                tracing::warn!(?error, "work after an answer failed");
+            }
+        });
+        Ok(())
     }
 
     /// Writes the row in the transaction of the change that it tells of.
@@ -149,6 +181,9 @@ impl Record {
         }
     }
 }
+
+/// More at once are refused.
+const MAX_ASIDE: usize = 64;
 
 /// A time as clients expect it: UTC with milliseconds.
 pub fn time(ts: Timestamp) -> String {

@@ -4,3 +4,6 @@ pub mod caller;
 pub mod cookie;
 pub mod origin;
 pub mod rate;
+pub mod stronger;
+pub mod target;
+pub mod throttle;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ah5_edge::{Origin, client};
+use ah5_net::guard::Exemptions;
+use ah5_net::resolve::ResolveOverrides;
 use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
 use ah5_settings::Settings;
@@ -12,6 +14,9 @@ use ah5_store::database::Database;
 use ah5_store::migrate::Passwords;
 use ah5_telemetry::logs;
 use ipnet::IpNet;
+
+use crate::social::config::Party;
+use crate::{mail, social};
 
 pub struct Config {
     pub database: Database,
@@ -28,12 +33,24 @@ pub struct Config {
     pub token_per_minute: u32,
     pub sign_in_per_minute: u32,
     pub plain_http_hosts: Vec<String>,
+    /// Whom we may call, and how.
+    pub outbound: Outbound,
+    pub mail: Option<mail::config::Config>,
+    pub parties: Vec<Party>,
     pub drain_delay: Duration,
     /// How many whole months of the audit log are kept besides the running one; unset: all.
     pub audit_retention_months: Option<u16>,
     /// Who may say on whose behalf it connects.
     pub trusted_proxies: Vec<IpNet>,
     pub log: logs::Config,
+}
+
+/// The operator's word on outbound connections.
+#[derive(Clone, Default)]
+pub struct Outbound {
+    pub exemptions: Exemptions,
+    pub extra_ca: Option<PathBuf>,
+    pub overrides: ResolveOverrides,
 }
 
 // === impl Config ===
@@ -44,6 +61,11 @@ impl Config {
         let database = database(settings, &["DATABASE_URL"]);
         let ring = ring(settings);
         let origin = Origin::read(settings);
+        let outbound = origin.as_ref().and_then(|it| Outbound::read(settings, it));
+        let mail = origin
+            .as_ref()
+            .and_then(|it| mail::config::Config::read(settings, it));
+        let parties = social::config::read(settings);
         Some(Self {
             pool_size: settings.positive("DB_POOL_SIZE", 10),
             listen: settings.parsed_or("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 4000))),
@@ -64,6 +86,9 @@ impl Config {
             log: logs::Config::read(settings),
             database: database?,
             ring: ring?,
+            outbound: outbound?,
+            mail,
+            parties,
             origin: origin?,
         })
     }
@@ -78,6 +103,31 @@ impl Config {
                 Some((name, exact)) => name == host && exact.parse() == Ok(port),
                 None => self.origin.is_loopback() && entry == host,
             })
+    }
+}
+
+// === impl Outbound ===
+
+impl Outbound {
+    fn read(settings: &mut Settings, origin: &Origin) -> Option<Self> {
+        let loopback = origin.is_loopback();
+        let exempt = settings.list("SSRF_ALLOWLIST_HOSTS");
+        let exemptions = Exemptions::parse(&exempt, loopback);
+        let resolve = settings.list("UPSTREAM_RESOLVE");
+        let overrides = ResolveOverrides::parse(&resolve, loopback);
+        for (name, faults) in [
+            ("SSRF_ALLOWLIST_HOSTS", exemptions.as_ref().err()),
+            ("UPSTREAM_RESOLVE", overrides.as_ref().err()),
+        ] {
+            for fault in faults.into_iter().flatten() {
+                settings.fault(name, fault);
+            }
+        }
+        Some(Self {
+            exemptions: exemptions.ok()?,
+            extra_ca: settings.path("UPSTREAM_CA_FILE"),
+            overrides: overrides.ok()?,
+        })
     }
 }
 

@@ -11,9 +11,12 @@ mod error;
 mod input;
 mod keys;
 mod listener;
+mod mail;
+mod people;
 mod router;
 mod routes;
 mod serve;
+mod social;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

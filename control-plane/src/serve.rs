@@ -10,13 +10,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use ah5_edge::announce;
-use ah5_store::migrate;
+use ah5_net::Upstreams;
+use ah5_store::{StoreError, migrate};
 
 use crate::admin::{self, Admin};
 use crate::app::App;
 use crate::config::Config;
 use crate::keys::Keys;
 use crate::listener;
+use crate::mail::carrier::Carrier;
+use crate::mail::postman;
 use crate::router;
 
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
@@ -33,13 +36,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (listen, admin_listen) = (bind(config.listen).await?, bind(config.admin).await?);
     let address_file = config.address_file.clone();
     let drain_delay = config.drain_delay;
-    if config.origin.is_loopback() {
-        tracing::warn!(
-            "no mail is configured: new addresses count as verified (loopback origin only)"
-        );
-    }
-    let app = App::new(config, pool, keys);
+    let own = [listen.local_addr()?, admin_listen.local_addr()?];
+    let net = outbound(&config, &own)?;
+    let carrier = match &config.mail {
+        Some(mail) => Some(Carrier::new(&mail.provider)?),
+        None => None,
+    };
+    tell_of_mail(&config);
+    let app = App::new(config, pool, keys, &net);
     tokio::spawn(keep_house(app.clone()));
+    if let Some(carrier) = carrier {
+        tokio::spawn(postman::run(app.clone(), carrier));
+    }
 
     let draining = Arc::new(AtomicBool::new(false));
     let metrics = ah5_telemetry::metrics::install();
@@ -59,6 +67,34 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     listener::serve(listen, router::build(&app), stop).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn tell_of_mail(config: &Config) {
+    match &config.mail {
+        Some(mail) if mail.proves_addresses() => {}
+        Some(_) => tracing::warn!(
+            "mail goes to a folder only: new addresses are taken at their word (loopback origin)"
+        ),
+        None if config.origin.is_loopback() => tracing::warn!(
+            "no mail is configured: new addresses are taken at their word (loopback origin)"
+        ),
+        None => tracing::warn!("no mail is configured: sign-up is closed"),
+    }
+}
+
+fn outbound(config: &Config, own: &[SocketAddr]) -> anyhow::Result<Upstreams> {
+    let mut own_addrs = own.to_vec();
+    own_addrs.extend(config.database.addresses());
+    let settings = config.outbound.clone();
+    let net = ah5_net::Config {
+        exemptions: settings.exemptions,
+        extra_ca: settings.extra_ca,
+        own_addrs,
+        own_origins: config.origin.spellings(),
+        resolve_overrides: settings.overrides,
+        ..ah5_net::Config::default()
+    };
+    Upstreams::new(net).context("the way out cannot be set up")
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -95,7 +131,18 @@ async fn keep_house(app: App) {
                 }
             }
             ah5_store::sessions::prune(&db).await?;
-            ah5_store::assertions::prune(&db).await
+            ah5_store::assertions::prune(&db).await?;
+            ah5_store::mail_proofs::prune(&db).await?;
+            ah5_store::sign_in_flows::prune(&db).await?;
+            ah5_store::throttle::prune(&db).await?;
+            let late = ah5_store::mail_outbox::prune(&db).await?;
+            if late > 0 {
+                tracing::error!(
+                    late,
+                    "letters were given up: no mail server took them in time"
+                );
+            }
+            Ok::<(), StoreError>(())
         };
         if let Err(error) = done.await {
             tracing::warn!(%error, "housekeeping failed; it is tried again in an hour");

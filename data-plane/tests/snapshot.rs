@@ -76,7 +76,7 @@ impl Installation {
             email: "a@b.c",
             name: "n",
             email_verification: "assumed",
-            password_hash: "h",
+            password_hash: Some("h"),
         };
         users::insert(&*tenant, &new).await.unwrap();
         let key = DataKey::generate();

@@ -1,4 +1,4 @@
-//! The session's cookies.
+//! The cookies of signing in.
 
 use axum::http::{HeaderMap, HeaderValue};
 
@@ -6,6 +6,7 @@ use ah5_edge::cookie::{attributes, value};
 use ah5_security::secret::SecretText;
 
 const SESSION: &str = "better-auth.session_token";
+const BROWSER: &str = "better-auth.state";
 const FORGETFUL: &str = "better-auth.dont_remember";
 /// Days a session lives, counted anew at most once a day.
 pub const SESSION_DAYS: i32 = 30;
@@ -41,6 +42,33 @@ pub fn clear_session(https: bool) -> HeaderValue {
         &format!("{}=; Max-Age=0{}", session_name(https), attributes(https)),
         false,
     )
+}
+
+/// What binds a sign-in elsewhere to this browser.
+pub fn sign_in_browser(headers: &HeaderMap, https: bool) -> Option<SecretText> {
+    value(headers, &browser_name(https)).map(|value| SecretText::new(value.to_owned()))
+}
+
+pub fn set_sign_in_browser(secret: &SecretText, https: bool, seconds: i32) -> HeaderValue {
+    let (name, end) = (browser_name(https), attributes(https));
+    header_value(
+        &format!("{name}={}; Max-Age={seconds}{end}", secret.expose()),
+        true,
+    )
+}
+
+pub fn clear_sign_in_browser(https: bool) -> HeaderValue {
+    let (name, end) = (browser_name(https), attributes(https));
+    header_value(&format!("{name}=; Max-Age=0{end}"), false)
+}
+
+// No neighbour under the same domain may plant a cookie of this name.
+fn browser_name(https: bool) -> String {
+    if https {
+        format!("__Host-{BROWSER}")
+    } else {
+        BROWSER.to_owned()
+    }
 }
 
 fn session_name(https: bool) -> String {

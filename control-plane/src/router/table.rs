@@ -11,8 +11,9 @@ use crate::app::App;
 use crate::auth::rate::Bucket;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
-    activity, agents, audit, connections, dashboard, enrolment, exchange, health, policies,
-    session, sessions, sign_up, templates, tokens, workspace,
+    activity, agents, audit, connections, dashboard, enrolment, exchange, health, passwords,
+    policies, profile, session, sessions, sign_up, social, templates, tokens, verification,
+    workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -54,6 +55,21 @@ pub fn table() -> Vec<Route> {
         post("/api/auth/sign-in/email", Open, session::sign_in).limited(Bucket::SignIn),
         post("/api/auth/sign-out", Open, session::sign_out),
         get("/api/auth/get-session", Open, session::get_session),
+        get("/api/auth/sign-in/providers", Open, social::list),
+        post("/api/auth/sign-in/social", Open, social::start).limited(Bucket::SignIn),
+        get("/api/auth/callback/{provider}", Open, social::callback).limited(Bucket::SignIn),
+        post("/api/auth/callback/{provider}", Open, social::posted).limited(Bucket::SignIn),
+        get("/api/auth/verify-email", Open, verification::verify).limited(Bucket::SignIn),
+        post("/api/auth/send-verification-email", Open, verification::send).limited(Bucket::SignIn),
+        post("/api/auth/request-password-reset", Open, passwords::request_reset).limited(Bucket::SignIn),
+        get("/api/auth/reset-password/{token}", Open, passwords::reset_page).limited(Bucket::SignIn),
+        post("/api/auth/reset-password", Open, passwords::reset).limited(Bucket::SignIn),
+        // One's own account: these need a live session's cookie
+        post("/api/auth/link-social", Open, social::link).limited(Bucket::SignIn),
+        post("/api/auth/change-password", Open, passwords::change).limited(Bucket::SignIn),
+        post("/api/auth/verify-password", Open, passwords::verify).limited(Bucket::SignIn),
+        post("/api/auth/update-user", Open, profile::update),
+        get("/api/auth/list-accounts", Open, profile::accounts),
         get("/api/auth/list-sessions", Open, sessions::list),
         post("/api/auth/revoke-session", Open, sessions::revoke),
         post("/api/auth/revoke-sessions", Open, sessions::revoke_all),
@@ -216,6 +232,7 @@ mod tests {
             unlimited,
             [
                 "POST /api/auth/sign-out",
+                "POST /api/auth/update-user",
                 "POST /api/auth/revoke-session",
                 "POST /api/auth/revoke-sessions",
                 "POST /api/auth/revoke-other-sessions",

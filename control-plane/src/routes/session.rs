@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
 use ah5_contracts::audit::{Action, ActorKind};
-use ah5_contracts::id::{SessionId, UserId};
+use ah5_contracts::id::{SessionId, UserId, WorkspaceId};
 use ah5_security::secret::SecretText;
 use ah5_security::{hash, password, random};
 use ah5_store::sessions::{self, Session};
@@ -17,6 +17,8 @@ use ah5_store::users::{self, User};
 use ah5_store::{StoreError, members};
 
 use crate::app::{App, Record, time};
+use crate::auth::target::Target;
+use crate::auth::throttle::Attempt;
 use crate::auth::{cookie, origin};
 use crate::error::AppError;
 use crate::input::{Input, OptionalInput};
@@ -38,19 +40,22 @@ pub async fn sign_in(
 ) -> AuthResult {
     origin::check_auth(&headers, &app.config.origin)?;
     let email = email_of(&input)?;
+    let target = Target::field(&input, "callbackURL", &app.config.origin)?;
     let given = SecretText::new(input.text("password").map_err(Refusal::field)?);
-    let user = check_password(&app, &email, given).await?;
-    let token = random::token("");
-    let browser = headers.get(header::USER_AGENT);
-    let browser = browser.and_then(|value| value.to_str().ok());
-    open(&app, user.id, &token, &client.0.to_string(), browser).await?;
+    let attempt = Attempt::sign_in(&app, &email, client.0).await?;
+    let user = check_password(&app, &email, given, attempt).await?;
     let remember = input.value("rememberMe") != Some(&Value::Bool(false));
-    // Clients take the first cookie for the session's.
-    let cookies = cookie::set_session(&token, app.config.origin.https, remember);
-    let cookies = AppendHeaders(cookies.into_iter().map(|c| (header::SET_COOKIE, c)));
+    let cookies = open(&app, user.id, client, &headers, remember).await?;
+    let location = target
+        .as_ref()
+        .map(|target| (header::LOCATION, target.as_str().to_owned()));
     // The token travels in the cookie only: a body ends up in logs and scripts.
-    let body = json!({"redirect": false, "token": null, "user": user_json(&user)});
-    Ok((cookies, Json(body)).into_response())
+    let mut body = json!({"redirect": false, "token": null, "user": user_json(&user)});
+    if let Some(target) = &target {
+        body["redirect"] = true.into();
+        body["url"] = target.as_str().into();
+    }
+    Ok((cookies, AppendHeaders(location), Json(body)).into_response())
 }
 
 pub async fn sign_out(State(app): State<App>, headers: HeaderMap, _: OptionalInput) -> AuthResult {
@@ -99,7 +104,7 @@ pub async fn current(app: &App, headers: &HeaderMap) -> Result<Option<Session>, 
     Ok(sessions::by_token_hash(&app.db().await?, &digest).await?)
 }
 
-type Cookies = AppendHeaders<Vec<(HeaderName, HeaderValue)>>;
+pub type Cookies = AppendHeaders<Vec<(HeaderName, HeaderValue)>>;
 
 /// Puts the session's end off, if a day has passed, and the cookie's with it.
 pub async fn renew(app: &App, headers: &HeaderMap, session: &Session) -> Result<Cookies, AppError> {
@@ -142,7 +147,9 @@ pub fn email_of(input: &Input) -> AuthResult<String> {
     let email = email.trim().to_lowercase();
     let (local, domain) = email.split_once('@').unwrap_or_default();
     let plausible = !local.is_empty() && domain.contains('.') && email.len() <= 254;
-    if !plausible || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    let odd = email.chars().any(|c| c.is_whitespace() || c.is_control());
+    // What can't be written to can't be proven.
+    if !plausible || odd || email.parse::<lettre::Address>().is_err() {
         return Err(Refusal::Field(
             "[body.email] Invalid email address".to_owned(),
         ));
@@ -167,7 +174,12 @@ pub fn session_json(session: &Session) -> Value {
     })
 }
 
-async fn check_password(app: &App, email: &str, given: SecretText) -> AuthResult<User> {
+async fn check_password(
+    app: &App,
+    email: &str,
+    given: SecretText,
+    attempt: Attempt,
+) -> AuthResult<User> {
     // No connection is held while the password waits to be hashed.
     let found = users::by_email(&app.db().await?, email).await?;
     let stored = found.as_ref().and_then(|(_, stored)| stored.clone());
@@ -180,6 +192,7 @@ async fn check_password(app: &App, email: &str, given: SecretText) -> AuthResult
         let code = "INVALID_EMAIL_OR_PASSWORD";
         return Err(Refusal::Code(StatusCode::UNAUTHORIZED, code));
     };
+    attempt.succeeded(app).await?;
     if user.disabled {
         return Err(Refusal::Code(StatusCode::FORBIDDEN, "ACCOUNT_DISABLED"));
     }
@@ -189,22 +202,35 @@ async fn check_password(app: &App, email: &str, given: SecretText) -> AuthResult
     Ok(user)
 }
 
-async fn open(
+/// Starts a session of the user, under a token that nobody has seen before.
+pub async fn open(
     app: &App,
     user: UserId,
-    token: &SecretText,
-    address: &str,
-    browser: Option<&str>,
-) -> AuthResult<()> {
-    let memberships = workspace::of(app, user).await?;
-    let first = memberships.first();
-    let first = first.ok_or_else(|| AppError::internal("a user without a workspace"))?;
+    client: Client,
+    headers: &HeaderMap,
+    remember: bool,
+) -> AuthResult<Cookies> {
+    let token = random::token("");
+    let browser = headers.get(header::USER_AGENT);
+    let browser = browser.and_then(|value| value.to_str().ok());
+    let workspace = home(app, user).await?;
     let mut db = app.db().await?;
-    let tenant = Tenant::begin(&mut db, first.workspace).await?;
+    let tenant = Tenant::begin(&mut db, workspace).await?;
     let digest = hash::sha256(token.expose().as_bytes());
     let (id, days) = (SessionId::random(), cookie::SESSION_DAYS);
-    sessions::insert(&*tenant, id, user, &digest, days, (address, browser)).await?;
+    let from = (&*client.0.to_string(), browser);
+    sessions::insert(&*tenant, id, user, &digest, days, from).await?;
     record(app, &tenant, user, Action::UserSignedIn).await?;
     tenant.commit().await?;
-    Ok(())
+    // Clients take the first cookie for the session's.
+    let cookies = cookie::set_session(&token, app.config.origin.https, remember);
+    let cookies = cookies.into_iter().map(|c| (header::SET_COOKIE, c));
+    Ok(AppendHeaders(cookies.collect()))
+}
+
+/// The workspace in which what a person does to his own account is recorded.
+pub async fn home(app: &App, user: UserId) -> Result<WorkspaceId, AppError> {
+    let memberships = workspace::of(app, user).await?;
+    let first = memberships.first().map(|first| first.workspace);
+    first.ok_or_else(|| AppError::internal("a user without a workspace"))
 }

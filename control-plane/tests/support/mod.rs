@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use ah5_harness::stack::home::DATABASE;
 use ah5_harness::stack::{Builder, Stack};
 use ah5_security::secret::SecretText;
-use ah5_store::database::Database;
+use ah5_store::database::{Client, Database};
 use ah5_testkit::client::{Agent, Answer, Call, Http, Owner};
 use serde_json::{Value, json};
+
+pub mod servers;
 
 pub const SECRET: &str = "planted-provider-secret-0123456789";
 /// Of the connections that [`World::connect`] makes.
@@ -142,8 +144,7 @@ impl World {
 
     /// As the database's own superuser: for what no route can bring about.
     pub async fn sql(&self, sql: &str) {
-        let url = SecretText::new(self.stack.cluster().unwrap().url(DATABASE));
-        let (client, _driver) = Database::parse(&url).unwrap().connect().await.unwrap();
+        let client = at_database(&self.stack).await;
         client.batch_execute(sql).await.unwrap();
     }
 
@@ -151,6 +152,12 @@ impl World {
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.stack.logs().join("control-plane.log")).unwrap()
     }
+}
+
+/// The database's own superuser.
+pub async fn at_database(stack: &Stack) -> Client {
+    let url = SecretText::new(stack.cluster().unwrap().url(DATABASE));
+    Database::parse(&url).unwrap().connect().await.unwrap().0
 }
 
 /// Status and JSON at once.

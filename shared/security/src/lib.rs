@@ -7,6 +7,7 @@ pub mod assertion;
 pub mod audit;
 pub mod encode;
 pub mod hash;
+pub mod id_token;
 pub mod password;
 pub mod personal;
 pub mod random;

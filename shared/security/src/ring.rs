@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use uuid::Uuid;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use ah5_contracts::id::WorkspaceId;
@@ -141,23 +142,57 @@ impl KeyRing {
     /// Seals the private half of a signing key. The ring key's id stands in front.
     #[must_use]
     pub fn seal_private(&self, kid: &str, private: &SecretBytes) -> Vec<u8> {
-        let cipher = self
-            .cipher(&self.current, "signing")
-            .expect("the current key exists");
-        let mut out = vec![u8::try_from(self.current.len()).unwrap_or(u8::MAX)];
-        out.extend_from_slice(self.current.as_bytes());
-        out.extend_from_slice(&vault::seal(&cipher, &private_aad(kid), private.expose()));
-        out
+        self.seal("signing", &private_aad(kid), private)
     }
 
     /// # Errors
     /// The ring lacks the key, or what is sealed is another key's private half.
     pub fn open_private(&self, kid: &str, sealed: &[u8]) -> Result<SecretBytes, OpenError> {
+        self.open("signing", &private_aad(kid), sealed)
+    }
+
+    /// Seals a mail that waits to be sent.
+    #[must_use]
+    pub fn seal_mail(&self, id: Uuid, mail: &SecretBytes) -> Vec<u8> {
+        self.seal("mail", &mail_aad(id), mail)
+    }
+
+    /// # Errors
+    /// The ring lacks the key, or what is sealed is another mail.
+    pub fn open_mail(&self, id: Uuid, sealed: &[u8]) -> Result<SecretBytes, OpenError> {
+        self.open("mail", &mail_aad(id), sealed)
+    }
+
+    /// A digest that only the holders of the ring can compute. It changes with the current key, so
+    /// it serves what is forgotten soon.
+    #[must_use]
+    pub fn digest(&self, purpose: &str, text: &str) -> [u8; 32] {
+        let key = self.derive(&self.keys[&self.current], "digest");
+        mac(
+            &key,
+            &Fields::new("ah5.digest.v1")
+                .text(purpose)
+                .text(text)
+                .finish(),
+        )
+    }
+
+    fn seal(&self, purpose: &str, aad: &[u8], secret: &SecretBytes) -> Vec<u8> {
+        let cipher = self
+            .cipher(&self.current, purpose)
+            .expect("the current key exists");
+        let mut out = vec![u8::try_from(self.current.len()).unwrap_or(u8::MAX)];
+        out.extend_from_slice(self.current.as_bytes());
+        out.extend_from_slice(&vault::seal(&cipher, aad, secret.expose()));
+        out
+    }
+
+    fn open(&self, purpose: &str, aad: &[u8], sealed: &[u8]) -> Result<SecretBytes, OpenError> {
         let (&length, rest) = sealed.split_first().ok_or(OpenError)?;
         let (id, envelope) = rest.split_at_checked(length.into()).ok_or(OpenError)?;
         let id = std::str::from_utf8(id).map_err(|_| OpenError)?;
-        let cipher = self.cipher(id, "signing").ok_or(OpenError)?;
-        vault::open(&cipher, &private_aad(kid), envelope)
+        let cipher = self.cipher(id, purpose).ok_or(OpenError)?;
+        vault::open(&cipher, aad, envelope)
     }
 
     #[must_use]
@@ -256,6 +291,10 @@ fn private_aad(kid: &str) -> Vec<u8> {
     Fields::new("ah5.signing-key.v2").text(kid).finish()
 }
 
+fn mail_aad(id: Uuid) -> Vec<u8> {
+    Fields::new("ah5.mail.v1").bytes(id.as_bytes()).finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +332,10 @@ mod tests {
         let sealed = ring.seal_private("a", &SecretBytes::new(vec![1, 2, 3]));
         assert_eq!(ring.open_private("a", &sealed).unwrap().expose(), [1, 2, 3]);
         assert!(ring.open_private("b", &sealed).is_err());
+        let (mail, other) = (Uuid::new_v4(), Uuid::new_v4());
+        let sealed = ring.seal_mail(mail, &SecretBytes::new(vec![4]));
+        assert_eq!(ring.open_mail(mail, &sealed).unwrap().expose(), [4]);
+        assert!(ring.open_mail(other, &sealed).is_err());
         let jwk = serde_json::json!({"kty":"OKP","crv":"Ed25519","x":"AA"});
         let row = PublicKeyRow {
             kid: "a",

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 
-use ah5_contracts::id::{AgentId, WorkspaceId};
+use ah5_contracts::id::{AgentId, UserId, WorkspaceId};
 
 use crate::StoreError;
 use crate::tenant::Tenant;
@@ -155,6 +155,20 @@ pub async fn workspace_of(
         .query_one("select ah5.agent_workspace($1)", &[&id.uuid()])
         .await?;
     Ok(row.get::<_, Option<_>>(0).map(WorkspaceId::from_uuid))
+}
+
+/// Ends every token of the agents in the workspaces that the user owns.
+///
+/// # Errors
+/// The database fails.
+pub async fn raise_epochs_of_owner(
+    client: &impl GenericClient,
+    owner: UserId,
+) -> Result<(), StoreError> {
+    client
+        .execute("select ah5.raise_epochs_of_owner($1)", &[&owner.uuid()])
+        .await?;
+    Ok(())
 }
 
 const COLUMNS: &str = "id, name, description, icon_url, status, public_key_jwk, epoch, enrolled_at, \

@@ -9,17 +9,22 @@ pub mod migrate;
 pub mod tenant;
 
 // The control plane's tables.
+pub mod accounts;
 pub mod agents;
 pub mod assertions;
 pub mod audit;
 pub mod bootstrap;
 pub mod connections;
 pub mod invitations;
+pub mod mail_outbox;
+pub mod mail_proofs;
 pub mod members;
 pub mod personal_tokens;
 pub mod policies;
 pub mod sessions;
+pub mod sign_in_flows;
 pub mod signing_keys;
+pub mod throttle;
 pub mod users;
 pub mod workspaces;
 

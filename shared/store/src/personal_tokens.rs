@@ -1,5 +1,6 @@
 //! `t_personal_tokens`, `t_personal_token_usage`: people's access tokens. Only digests are stored.
 
+use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
@@ -133,6 +134,20 @@ pub async fn revoke_all(tenant: &Tenant<'_>, user: UserId) -> Result<u64, StoreE
     let sql = "update ah5.t_personal_tokens set revoked_at = now()
                where user_id = $1 and revoked_at is null";
     Ok(tenant.execute(sql, &[&user.uuid()]).await?)
+}
+
+/// Ends every token of the user, in whatever workspace.
+///
+/// # Errors
+/// The database fails.
+pub async fn revoke_everywhere(
+    client: &impl GenericClient,
+    user: UserId,
+) -> Result<(), StoreError> {
+    client
+        .execute("select ah5.revoke_tokens_of($1)", &[&user.uuid()])
+        .await?;
+    Ok(())
 }
 
 /// Whose token has this digest, if it is in force and its holder not disabled.

@@ -125,6 +125,22 @@ pub async fn revoke(client: &impl GenericClient, id: SessionId) -> Result<(), St
     Ok(())
 }
 
+/// Ends the user's sessions, but for the one to keep.
+///
+/// # Errors
+/// The database fails.
+pub async fn revoke_all(
+    client: &impl GenericClient,
+    user: UserId,
+    keep: Option<SessionId>,
+) -> Result<(), StoreError> {
+    let sql = "update ah5.t_sessions set revoked_at = now()
+               where user_id = $1 and id is distinct from $2 and revoked_at is null";
+    let keep = keep.map(SessionId::uuid);
+    client.execute(sql, &[&user.uuid(), &keep]).await?;
+    Ok(())
+}
+
 /// Drops sessions that ended a week ago or longer.
 ///
 /// # Errors

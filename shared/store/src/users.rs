@@ -1,4 +1,4 @@
-//! `t_users` and the credential rows of `t_accounts`: people and their passwords.
+//! `t_users`: people.
 
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use ah5_contracts::id::UserId;
 
-use crate::StoreError;
+use crate::{StoreError, accounts};
 
 pub struct User {
     pub id: UserId,
@@ -25,7 +25,8 @@ pub struct NewUser<'a> {
     pub email: &'a str,
     pub name: &'a str,
     pub email_verification: &'a str,
-    pub password_hash: &'a str,
+    /// None for who signs in elsewhere.
+    pub password_hash: Option<&'a str>,
 }
 
 /// # Errors
@@ -42,20 +43,49 @@ pub async fn insert(client: &impl GenericClient, user: &NewUser<'_>) -> Result<U
             &[&id, &user.email, &user.name, &user.email_verification],
         )
         .await?;
-    let account = "insert into ah5.t_accounts (id, user_id, provider_id, account_id, password_hash)
-                   values ($1, $2, 'credential', $3, $4)";
-    client
-        .execute(
-            account,
-            &[
-                &uuid::Uuid::new_v4(),
-                &id,
-                &id.to_string(),
-                &user.password_hash,
-            ],
-        )
-        .await?;
+    if let Some(password_hash) = user.password_hash {
+        accounts::set_password(client, user.id, password_hash).await?;
+    }
     Ok(read(&row))
+}
+
+/// # Errors
+/// The database fails.
+pub async fn get(client: &impl GenericClient, id: UserId) -> Result<Option<User>, StoreError> {
+    let sql = format!("select {COLUMNS} from ah5.t_users where id = $1");
+    let row = client.query_opt(&sql, &[&id.uuid()]).await?;
+    Ok(row.as_ref().map(read))
+}
+
+/// Notes that the user reads the mail of this address; false if it is no longer his.
+///
+/// # Errors
+/// The database fails.
+pub async fn prove_email(
+    client: &impl GenericClient,
+    id: UserId,
+    email: &str,
+) -> Result<bool, StoreError> {
+    let sql = "update ah5.t_users set email_verification = 'proven', updated_at = now()
+               where id = $1 and email = $2 and disabled_at is null";
+    Ok(client.execute(sql, &[&id.uuid(), &email]).await? == 1)
+}
+
+/// Stores those that are given; an empty image takes it away.
+///
+/// # Errors
+/// The database fails.
+pub async fn update(
+    client: &impl GenericClient,
+    id: UserId,
+    name: Option<&str>,
+    image: Option<&str>,
+) -> Result<(), StoreError> {
+    let sql = "update ah5.t_users set name = coalesce($2, name),
+                   image = nullif(coalesce($3, image), ''), updated_at = now()
+               where id = $1";
+    client.execute(sql, &[&id.uuid(), &name, &image]).await?;
+    Ok(())
 }
 
 /// The user of this address and his password's hash.

@@ -56,7 +56,7 @@ impl Fixture {
             email: &email,
             name: "n",
             email_verification: "assumed",
-            password_hash: "h",
+            password_hash: Some("h"),
         };
         users::insert(&*tenant, &new).await.unwrap();
         let key = Wrapped {

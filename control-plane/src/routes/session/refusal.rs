@@ -1,7 +1,7 @@
 //! Refusals under `/api/auth/*`, whose shape is their own: `{"code","message"}`.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -18,6 +18,8 @@ pub enum Refusal {
     /// No live session: an empty answer.
     NoSession,
     Other(AppError),
+    /// Too many attempts; seconds until the next.
+    Slow(i32),
 }
 
 pub type AuthResult<T = Response> = Result<T, Refusal>;
@@ -28,6 +30,17 @@ impl Refusal {
     /// For the fault of one field.
     pub fn field(error: AppError) -> Self {
         Self::Field(error.text().to_owned())
+    }
+
+    /// For a field that would send the browser somewhere else.
+    pub const fn bad_target(field: &str) -> Self {
+        let code = match field.as_bytes() {
+            b"callbackURL" => "INVALID_CALLBACKURL",
+            b"errorCallbackURL" => "INVALID_ERRORCALLBACKURL",
+            b"newUserCallbackURL" => "INVALID_NEWUSERCALLBACKURL",
+            _ => "INVALID_REDIRECTURL",
+        };
+        Self::Code(StatusCode::FORBIDDEN, code)
     }
 }
 
@@ -62,6 +75,16 @@ impl IntoResponse for Refusal {
                 (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, json)]).into_response()
             }
             Self::Other(error) => error.into_response(),
+            Self::Slow(seconds) => {
+                let code = "TOO_MANY_ATTEMPTS";
+                let body = Json(json!({"code": code, "message": message(code)}));
+                let seconds = HeaderValue::from(seconds);
+                let headers = [
+                    (header::RETRY_AFTER, seconds.clone()),
+                    (HeaderName::from_static("x-retry-after"), seconds),
+                ];
+                (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
+            }
         }
     }
 }

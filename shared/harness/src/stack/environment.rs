@@ -33,9 +33,15 @@ impl Environment {
             .or_insert_with(|| "0".into());
         common.insert("PORT".into(), port.to_string());
         common.insert("ADMIN_ADDR".into(), ANY_PORT.to_string());
+        let mut data = common.clone();
+        // Secrets of signing people in, which is none of a data plane's business.
+        data.retain(|name, _| {
+            let prefixes = ["AUTH_", "EMAIL_", "SMTP_"];
+            !prefixes.iter().any(|prefix| name.starts_with(prefix))
+        });
         Self {
-            control: common.clone(),
-            data: common,
+            control: common,
+            data,
             addresses: home.root().join("addresses"),
             spool: home.root().join("spool"),
         }

@@ -13,6 +13,8 @@ pub struct Config {
     pub replicas: usize,
     pub simulator: bool,
     pub existing_database: bool,
+    /// Mail goes to a folder of ours.
+    pub mail_folder: bool,
     pub passed_on: Vec<(String, String)>,
     pub faults: Vec<String>,
 }
@@ -41,6 +43,7 @@ impl Config {
         let existing_database = settings.optional("DATABASE_URL").is_some();
         let loopback = is_loopback(&mut settings);
         let simulator = simulator(&mut settings, existing_database, loopback);
+        let mail = ["EMAIL_PROVIDER", "SMTP_HOST"].map(|name| settings.optional(name));
         let folder = settings.path("LOCAL_DIR");
         let passed_on = vars.filter(|(name, value)| is_passed_on(name) && !value.is_empty());
         Self {
@@ -49,6 +52,7 @@ impl Config {
             replicas,
             simulator,
             existing_database,
+            mail_folder: loopback && mail.iter().all(Option::is_none),
             passed_on: passed_on.collect(),
             faults: settings.finish().err().map_or_else(Vec::new, |it| it.0),
         }
@@ -90,7 +94,8 @@ fn is_loopback(settings: &mut Settings) -> bool {
 
 fn is_passed_on(name: &str) -> bool {
     let bare = name.strip_suffix("_FILE").unwrap_or(name);
-    PASSED_ON.contains(&name) || PASSED_ON.contains(&bare)
+    // Sign-in providers have names of the operator's choice.
+    PASSED_ON.contains(&name) || PASSED_ON.contains(&bare) || name.starts_with("AUTH_OIDC_")
 }
 
 const MAX_REPLICAS: usize = 32;
@@ -99,6 +104,15 @@ const MAX_REPLICAS: usize = 32;
 const PASSED_ON: &[&str] = &[
     "AGENT_TOKEN_TTL_SECONDS",
     "AUDIT_RETENTION_MONTHS",
+    "AUTH_GITHUB_CLIENT_ID",
+    "AUTH_GITHUB_CLIENT_SECRET",
+    "AUTH_GITHUB_URL",
+    "AUTH_GOOGLE_CLIENT_ID",
+    "AUTH_GOOGLE_CLIENT_SECRET",
+    "AUTH_MICROSOFT_CLIENT_ID",
+    "AUTH_MICROSOFT_CLIENT_SECRET",
+    "AUTH_MICROSOFT_TENANT_ID",
+    "AUTH_OIDC_PROVIDERS",
     "BOOTSTRAP_SECRET_TTL_HOURS",
     "CONTROL_LOGIN_PASSWORD",
     "DATABASE_URL",
@@ -107,6 +121,9 @@ const PASSED_ON: &[&str] = &[
     "DB_POOL_SIZE",
     "DRAIN_DEADLINE_MS",
     "DRAIN_DELAY_MS",
+    "EMAIL_FROM",
+    "EMAIL_OUTBOX_DIR",
+    "EMAIL_PROVIDER",
     "JWT_ISSUER",
     "KEEP_ALIVE_MS",
     "KEY_RING_FILE",
@@ -125,6 +142,12 @@ const PASSED_ON: &[&str] = &[
     "RATE_LIMIT_SIGN_IN_PER_MINUTE",
     "RATE_LIMIT_TOKEN_PER_MINUTE",
     "RUST_BACKTRACE",
+    "SMTP_CA_FILE",
+    "SMTP_HOST",
+    "SMTP_PASSWORD",
+    "SMTP_PORT",
+    "SMTP_TLS",
+    "SMTP_USERNAME",
     "SPOOL_MAX_BYTES",
     "SPOOL_QUEUE",
     "SPOOL_SYNC_MS",
@@ -167,7 +190,7 @@ mod tests {
     fn nothing_set_is_two_replicas_on_8080_with_the_simulator() {
         let config = read(&[]);
         assert_eq!((config.port, config.replicas), (8080, 2));
-        assert!(config.simulator && !config.existing_database);
+        assert!(config.simulator && !config.existing_database && config.mail_folder);
         assert!(config.faults.is_empty() && config.passed_on.is_empty());
     }
 
@@ -179,6 +202,13 @@ mod tests {
         assert!(read(&[("PUBLIC_ORIGIN", "http://127.0.0.1:9000")]).simulator);
         let forced = read(&[("SIMULATOR", "on"), ("WEB_URL", "https://a.example")]);
         assert!(!forced.simulator && forced.faults.len() == 1);
+    }
+
+    #[test]
+    fn mail_goes_to_a_folder_only_where_nobody_else_would_wait_for_it() {
+        assert!(!read(&[("SMTP_HOST", "mx")]).mail_folder);
+        assert!(!read(&[("EMAIL_PROVIDER", "smtp")]).mail_folder);
+        assert!(!read(&[("PUBLIC_ORIGIN", "https://ah5.example.com")]).mail_folder);
     }
 
     #[test]
@@ -236,8 +266,12 @@ mod tests {
             ("SPOOL_DIR", "/elsewhere"),
             ("AWS_SECRET_ACCESS_KEY", "x"),
             ("JWT_ISSUER", ""),
+            ("AUTH_OIDC_CORP_ISSUER", "https://id.example"),
         ]);
         let names: Vec<&str> = config.passed_on.iter().map(|(name, _)| &**name).collect();
-        assert_eq!(names, ["LOG_LEVEL", "DATABASE_URL_FILE"]);
+        assert_eq!(
+            names,
+            ["LOG_LEVEL", "DATABASE_URL_FILE", "AUTH_OIDC_CORP_ISSUER"]
+        );
     }
 }

@@ -50,11 +50,12 @@ fn run(cancel: &Cancel, report: &Report) -> anyhow::Result<()> {
     let _lock = lock::take(places.root())?;
     places.check_disk()?;
     places.put_logs_aside()?;
+    let mail = config.mail_folder.then(|| places.mail());
     let mut stack = build(config, &places, cancel, report)?.start()?;
 
     let file = places.run_file();
     report.write(&stack, &file)?;
-    report.ready(&stack);
+    report.ready(&stack, mail.as_deref());
     let ended = watch::until_stopped(&mut stack, cancel, report, &file);
     report.step("stopping");
     // Nothing that reads it may find what is going away.
@@ -81,6 +82,12 @@ fn build(
         .progress(move |step| tell.step(step));
     for (name, value) in &config.passed_on {
         builder = builder.env(name, value);
+    }
+    if config.mail_folder {
+        let folder = places.mail().display().to_string();
+        builder = builder
+            .env("EMAIL_PROVIDER", "outbox")
+            .env("EMAIL_OUTBOX_DIR", &folder);
     }
     if config.existing_database {
         builder = builder.existing_database();

@@ -48,6 +48,11 @@ impl Places {
         self.root.join("run.json")
     }
 
+    /// Where mail goes that nobody sends.
+    pub fn mail(&self) -> PathBuf {
+        self.root.join("mail")
+    }
+
     /// # Errors
     /// There is no room to work in.
     pub fn check_disk(&self) -> anyhow::Result<()> {

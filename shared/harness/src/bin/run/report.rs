@@ -41,7 +41,7 @@ impl Report {
         }
     }
 
-    pub fn ready(&self, stack: &Stack) {
+    pub fn ready(&self, stack: &Stack, mail: Option<&Path>) {
         let seconds = self.0.elapsed().as_secs_f32();
         say(&format!(
             "\nAgentHiFive is ready at {} ({seconds:.1} s)\n",
@@ -58,6 +58,9 @@ impl Report {
         say(&line("PostgreSQL", &database(stack)));
         let simulator = stack.simulator().map(|it| format!("https://{}", it.host));
         say(&line("simulator", simulator.as_deref().unwrap_or("off")));
+        if let Some(folder) = mail {
+            say(&line("mail", &format!("files in {}", folder.display())));
+        }
         say(&line("logs", &stack.logs().display().to_string()));
         if stack.simulator().is_some() {
             say("\nTry next, in another terminal:  make demo");

@@ -1,0 +1,65 @@
+// A real OpenID provider for tests: `oidc-provider`, with people that the tests name. Prints its
+// issuer when it listens. Whoever sends `x-sign-in-as: NAME` with the log-in page is NAME.
+//
+// Argument: JSON of {people: {NAME: {email, email_verified, name}}, clientId, clientSecret,
+// redirectUris}.
+import { createServer } from 'node:http';
+import { Provider } from 'oidc-provider';
+
+const settings = JSON.parse(process.argv[2]);
+
+const server = createServer((request, response) => handle(request, response));
+server.listen(0, '127.0.0.1', () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  handle = serve(issuer);
+  console.log(issuer);
+  // Nobody reads on.
+  console.info = console.warn = () => {};
+});
+// The tests' end of the pipe closes with them, however they end.
+process.stdin.on('end', () => process.exit(0)).resume();
+
+let handle = (_, response) => response.writeHead(503).end();
+
+function serve(issuer) {
+  const provider = new Provider(issuer, {
+    clients: [{
+      client_id: settings.clientId,
+      client_secret: settings.clientSecret,
+      redirect_uris: settings.redirectUris,
+    }],
+    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+    features: { devInteractions: { enabled: false } },
+    findAccount: (_, id) => settings.people[id] && {
+      accountId: id,
+      claims: () => ({ sub: id, ...settings.people[id] }),
+    },
+    interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+    pkce: { required: () => true },
+  });
+  const answer = provider.callback();
+  return (request, response) => {
+    if (request.url.startsWith('/interaction/')) {
+      interact(provider, request, response).catch((error) => response.writeHead(500).end(`${error}`));
+    } else {
+      answer(request, response);
+    }
+  };
+}
+
+async function interact(provider, request, response) {
+  const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);
+  if (prompt.name === 'login') {
+    const accountId = request.headers['x-sign-in-as'];
+    const result = accountId
+      ? { login: { accountId } }
+      : { error: 'access_denied', error_description: 'nobody is there' };
+    return provider.interactionFinished(request, response, result);
+  }
+  const grant = grantId
+    ? await provider.Grant.find(grantId)
+    : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  grant.addOIDCScope(params.scope);
+  const result = { consent: { grantId: await grant.save() } };
+  return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: true });
+}

@@ -73,8 +73,6 @@ pub struct Combined {
     pub redactions: Vec<Redaction>,
     /// What the answer must lose.
     pub response: Vec<Arc<RuleFilter>>,
-    /// The header that no policy lets pass, if the call is denied for that.
-    pub unnamed_header: Option<String>,
     /// One a policy, where facts asked for it.
     pub traces: Vec<Trace>,
 }
@@ -213,7 +211,6 @@ impl Combined {
             body: None,
             redactions: Vec::new(),
             response: Vec::new(),
-            unnamed_header: None,
             traces: Vec::new(),
         }
     }
@@ -225,7 +222,6 @@ impl Combined {
             let hint = Some(NAME_HEADER.to_owned());
             let rule = Some(Rule::Headers);
             self.decision = Decision::Deny { reason, hint, rule };
-            self.unnamed_header = Some(header.to_owned());
         }
         self
     }

@@ -104,7 +104,18 @@ fn an_acting_header_needs_a_policy_that_names_it_with_its_value() {
     let named = with_header(&json!({}));
     let allowed = |policies: &[CompiledPolicy], headers: &[(String, String)]| {
         let combined = decide(policies, "/v1/a", headers);
-        (combined.decision.is_allowed(), combined.unnamed_header)
+        let allowed = combined.decision.is_allowed();
+        match combined.decision {
+            Decision::Deny {
+                reason,
+                rule: Some(Rule::Headers),
+                ..
+            } => {
+                let name = reason.trim_start_matches("Request denied: header ");
+                (allowed, name.split(' ').next().map(str::to_owned))
+            }
+            _ => (allowed, None),
+        }
     };
     let good = [pair("stripe-account", "acct_2")];
     assert_eq!(allowed(std::slice::from_ref(&named), &good), (true, None));

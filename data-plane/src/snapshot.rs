@@ -18,7 +18,7 @@ use ah5_contracts::id::{
 use ah5_contracts::role::Role;
 use ah5_contracts::scope::Scopes;
 use ah5_policy::{CanonicalUrl, CompiledPolicy};
-use ah5_providers::catalogue::Service;
+use ah5_providers::service::Service;
 use ah5_security::token::VerificationKey;
 use ah5_security::vault::DataKey;
 use arc_swap::ArcSwap;
@@ -207,6 +207,16 @@ impl Workspace {
     #[must_use]
     pub const fn version(&self) -> i64 {
         self.version
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Whether its credential may go there.
+    #[must_use]
+    pub fn reaches(&self, url: &CanonicalUrl) -> bool {
+        url.is_below(&self.base) || self.service.reaches(url)
     }
 }
 

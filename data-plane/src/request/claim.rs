@@ -7,6 +7,7 @@ use ah5_contracts::connection::ConnectionStatus;
 use ah5_contracts::id::{AgentId, ConnectionId, WorkspaceId};
 use ah5_contracts::policy::Method;
 use ah5_policy::{Body, CanonicalUrl, CompiledPolicy, Facts, decide_all};
+use ah5_providers::service::Service;
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use jiff::Timestamp;
@@ -28,7 +29,9 @@ pub struct Claim {
     /// Who acts as the agent, if a person does.
     person: Option<Person>,
     connection: ConnectionId,
-    service: &'static str,
+    service: Option<&'static Service>,
+    /// Headers with authority or arguments.
+    acting: Vec<(String, String)>,
     tenant: Option<Arc<str>>,
     method: Method,
     url: CanonicalUrl,
@@ -55,8 +58,9 @@ enum Seen {
 // === impl Claim ===
 
 impl Claim {
-    /// `now` in seconds since 1970-01-01 UTC.
-    pub fn of(caller: &Caller, asked: &Asked<'_>, now: i64) -> Self {
+    /// `acting` are the caller's headers with authority or arguments; `now` in seconds since
+    /// 1970-01-01 UTC.
+    pub fn of(caller: &Caller, asked: &Asked<'_>, acting: Vec<(String, String)>, now: i64) -> Self {
         let workspace = &caller.workspace;
         let agent = workspace.agents.get(&asked.agent);
         let connection = workspace.connections.get(&asked.connection);
@@ -67,7 +71,8 @@ impl Claim {
             epoch: agent.map_or(0, |agent| agent.epoch),
             person: caller.person,
             connection: asked.connection,
-            service: connection.map_or("", |connection| connection.service.id),
+            service: connection.map(|connection| connection.service),
+            acting,
             tenant: connection.and_then(|connection| connection.tenant.clone()),
             method: asked.method,
             url: asked.url.clone(),
@@ -107,7 +112,7 @@ impl Claim {
         let connection = workspace.connections.get(&self.connection);
         let healthy = connection.is_some_and(|connection| {
             connection.status == ConnectionStatus::Healthy
-                && self.url.is_below(&connection.base)
+                && connection.reaches(&self.url)
                 && self.tenant == connection.tenant
         });
         let policies = policies(workspace, self.agent, self.connection);
@@ -123,14 +128,26 @@ impl Claim {
         decide_all(policies, &facts).decision.is_allowed()
     }
 
+    /// The headers with authority or arguments that a policy has let pass.
+    pub fn acting(&self) -> &[(String, String)] {
+        &self.acting
+    }
+
     pub fn facts(&self) -> Facts<'_> {
         let mut facts = Facts::new(self.method, &self.url, self.now);
-        facts.service = self.service;
+        facts.headers = &self.acting;
         facts.tenant = self.tenant.as_deref();
         facts.bypass_pii_redaction = self.wishes.bypass_pii;
         facts.request_full_fields = self.wishes.full_fields;
         facts.body = self.body.view();
-        facts
+        let Some(service) = self.service else {
+            return facts;
+        };
+        facts.service = &service.id;
+        if service.case_insensitive_json {
+            facts.body = facts.body.map(Body::fold_keys);
+        }
+        facts.at(&service.endpoints)
     }
 }
 
@@ -197,7 +214,8 @@ mod tests {
             epoch: 1,
             person: None,
             connection: ConnectionId::random(),
-            service: "",
+            service: None,
+            acting: Vec::new(),
             tenant: None,
             method: Method::Get,
             url: CanonicalUrl::parse(&format!("{base}/x")).unwrap(),

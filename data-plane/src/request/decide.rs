@@ -6,8 +6,10 @@ use std::sync::Arc;
 use ah5_contracts::connection::ConnectionStatus;
 use ah5_contracts::id::{AgentId, ConnectionId};
 use ah5_policy::constraints::Trim;
+use ah5_policy::endpoints::{Class, Tunnel};
 use ah5_policy::response::{ResponseFilter, RuleFilter};
 use ah5_policy::{Combined, CompiledPolicy, Decision, Limits, Redaction, decide_all};
+use ah5_providers::headers::{HeaderRefusal, acting_headers};
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -27,21 +29,26 @@ pub struct Judged<'h> {
     pub filter: Option<Arc<ResponseFilter>>,
 }
 
-/// Whether a policy that counts has rules that read the request's body.
+/// Whether a policy that counts has rules that read the request's body, or the endpoint is one whose
+/// requests stand in there.
 pub fn reads_bodies(caller: &Caller, asked: &Asked<'_>, now: Instant) -> bool {
+    if carries_requests(caller, asked) {
+        return true;
+    }
     let policies = policies(&caller.workspace, asked.agent, asked.connection);
     let mut compiled = policies.iter().filter_map(|policy| policy.in_force(now));
     compiled.any(CompiledPolicy::reads_bodies)
 }
 
 /// # Errors
-/// 403 with the reason and a hint: the default.
+/// 403 with the reason and a hint: the default. 400 for headers that are malformed, and for parameters
+/// that nothing lets pass.
 pub fn decide<'h>(
     caller: &Caller,
     mut asked: Asked<'h>,
     call: &mut Call,
 ) -> Result<Judged<'h>, Refusal> {
-    let claim = Claim::of(caller, &asked, call.unix_seconds());
+    check_parameters(caller, &asked)?;
     let policies = policies(&caller.workspace, asked.agent, asked.connection);
     let Some(compiled) = in_force(policies, call.began()) else {
         call.judged(None, None);
@@ -50,12 +57,16 @@ pub fn decide<'h>(
             Some("An owner must correct the policy.".to_owned()),
         ));
     };
+    let acting = acting(caller, &asked, &compiled)?;
+    let claim = Claim::of(caller, &asked, acting, call.unix_seconds());
     let mut combined = decide_all(compiled, &claim.facts());
     let decided = combined.policy.and_then(|at| policies.get(at));
     call.judged(decided.map(|p| (p.id, p.version)), rule(&combined));
     let (limits, body) = (combined.limits, combined.body.take());
     let redactions = std::mem::take(&mut combined.redactions);
     let filter = filter(
+        caller,
+        &asked,
         std::mem::take(&mut combined.response),
         std::mem::take(&mut combined.trims),
     );
@@ -86,7 +97,32 @@ pub fn in_force(policies: &[Policy], now: Instant) -> Option<Vec<&CompiledPolicy
     policies.iter().map(|policy| policy.in_force(now)).collect()
 }
 
-fn filter(rules: Vec<Arc<RuleFilter>>, trims: Vec<Trim>) -> Option<Arc<ResponseFilter>> {
+pub fn header_refused(refusal: HeaderRefusal) -> Refusal {
+    let text = format!("Request refused: {refusal}");
+    match refusal {
+        // Well-formed, and a policy could have something to say of it: a denial like any other.
+        HeaderRefusal::Acting(_) | HeaderRefusal::Steering(_) => Refusal::forbidden(text, None),
+        HeaderRefusal::Injected(_) | HeaderRefusal::Malformed(_) => Refusal::bad_request(text),
+    }
+}
+
+fn carries_requests(caller: &Caller, asked: &Asked<'_>) -> bool {
+    let connection = caller.workspace.connections.get(&asked.connection);
+    let class = connection.and_then(|c| c.service.endpoints.class(asked.method, &asked.url));
+    class == Some(Class::Tunnel(Tunnel::JsonBatch))
+}
+
+/// What an answer loses by the policies' rules, and by what its service is known to put into it.
+fn filter(
+    caller: &Caller,
+    asked: &Asked<'_>,
+    mut rules: Vec<Arc<RuleFilter>>,
+    trims: Vec<Trim>,
+) -> Option<Arc<ResponseFilter>> {
+    let carries = carries_requests(caller, asked);
+    if let Some(connection) = caller.workspace.connections.get(&asked.connection) {
+        rules.extend(connection.service.answer_filters(&asked.url, carries));
+    }
     let filter = ResponseFilter::new(rules).trimmed_by(trims);
     (!filter.is_empty()).then(|| Arc::new(filter))
 }
@@ -95,6 +131,32 @@ fn rule(combined: &Combined) -> Option<String> {
     match &combined.decision {
         Decision::Allow { rule } | Decision::NeedsApproval { rule, .. } => Some(rule.to_string()),
         Decision::Deny { rule, .. } => rule.map(|rule| rule.to_string()),
+    }
+}
+
+/// The caller's headers with authority or arguments, those known as such and those that one of the
+/// policies names.
+fn acting(
+    caller: &Caller,
+    asked: &Asked<'_>,
+    policies: &[&CompiledPolicy],
+) -> Result<Vec<(String, String)>, Refusal> {
+    let Some(connection) = caller.workspace.connections.get(&asked.connection) else {
+        return Ok(Vec::new());
+    };
+    let named = |name: &str| policies.iter().any(|policy| policy.names_header(name));
+    let source = asked.form.source();
+    acting_headers(&asked.headers, source, connection.service, named).map_err(header_refused)
+}
+
+/// Some services take the method, or a credential, from a parameter.
+fn check_parameters(caller: &Caller, asked: &Asked<'_>) -> Result<(), Refusal> {
+    let connection = caller.workspace.connections.get(&asked.connection);
+    match connection.and_then(|c| c.service.refused_parameter(&asked.url)) {
+        None => Ok(()),
+        Some(name) => Err(Refusal::bad_request(format!(
+            "Request refused: parameter {name} would make another request of this one"
+        ))),
     }
 }
 
@@ -134,7 +196,7 @@ fn check_target(caller: &Caller, asked: &Asked<'_>) -> Result<(), Refusal> {
     if connection.status != ConnectionStatus::Healthy {
         return Err(Refusal::conflict("Connection has been revoked"));
     }
-    if asked.url.is_below(&connection.base) {
+    if connection.reaches(&asked.url) {
         return Ok(());
     }
     let base = &connection.base;

@@ -8,7 +8,7 @@ use ah5_contracts::policy::Method;
 use ah5_net::{Body, PoolKey};
 use ah5_policy::response::ResponseFilter;
 use ah5_policy::{CanonicalUrl, Redaction};
-use ah5_providers::headers::{Forwarded, HeaderRefusal, forward_request};
+use ah5_providers::headers::{Forwarded, forward_request};
 use ah5_providers::inject::{InjectError, inject};
 use ah5_providers::scrub::Scrubber;
 use ah5_security::vault::SealContext;
@@ -17,7 +17,7 @@ use http::request::Parts;
 use http::{Request, Uri};
 
 use super::claim::Claim;
-use super::decide::Judged;
+use super::decide::{Judged, header_refused};
 use super::meter::{Meter, Metered, Sent, too_large};
 use super::parse::{AskedBody, Form};
 use super::{Call, Caller, Refusal};
@@ -74,7 +74,8 @@ pub fn unseal(
         &asked.headers,
         asked.form.source(),
         &connection.auth,
-        connection.service.extra_headers,
+        connection.service,
+        claim.acting(),
     )
     .map_err(header_refused)?;
     if !dropped.is_empty() {
@@ -142,7 +143,7 @@ fn open(
         connection: id,
         field: "secret",
         version: credential.version,
-        service: connection.service.id,
+        service: &connection.service.id,
         auth: &connection.auth,
         destinations: &[&connection.destination],
     };
@@ -151,7 +152,9 @@ fn open(
         Refusal::internal("a credential does not open").say("Failed to decrypt connection tokens")
     })?;
     inject(&connection.auth, &secret, parts).map_err(|error| match error {
-        InjectError::Conflict(_) => Refusal::bad_request(error.to_string()),
+        InjectError::Conflict(_) | InjectError::NoPlace(_) => {
+            Refusal::bad_request(error.to_string())
+        }
         InjectError::Unsendable => Refusal::internal(error),
     })?;
     Ok(Scrubber::new(&connection.auth, &secret))
@@ -183,15 +186,6 @@ fn check_size(size: u64, max: u64) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(too_large(max, format!("is {size} bytes")))
-}
-
-fn header_refused(refusal: HeaderRefusal) -> Refusal {
-    let text = format!("Request refused: {refusal}");
-    match refusal {
-        // Well-formed, and a policy could allow it: a denial like any other.
-        HeaderRefusal::Acting(_) => Refusal::forbidden(text, None),
-        HeaderRefusal::Injected(_) | HeaderRefusal::Malformed(_) => Refusal::bad_request(text),
-    }
 }
 
 fn uri(url: &CanonicalUrl) -> Result<Uri, Refusal> {

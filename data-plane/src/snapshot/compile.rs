@@ -120,10 +120,16 @@ fn key_set(keys: &HashMap<String, VerificationKey>) -> u64 {
 
 fn connection(row: ConnectionRow) -> Option<Connection> {
     let auth: Auth = serde_json::from_value(row.auth).ok()?;
+    let service = catalogue::find(&row.service)?;
+    let base = CanonicalUrl::parse(&row.base_url).ok()?;
+    // Where a service's credential may go is in the catalogue, whatever the row says.
+    if !service.pins(&base) {
+        return None;
+    }
     Some(Connection {
-        base: CanonicalUrl::parse(&row.base_url).ok()?,
+        base,
         destination: row.base_url,
-        service: catalogue::find(&row.service)?,
+        service,
         status: ConnectionStatus::from_stored(&row.status),
         auth,
         tenant: row.tenant.map(Into::into),

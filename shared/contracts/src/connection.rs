@@ -12,8 +12,14 @@ pub enum Auth {
     Bearer,
     /// A header of this name, the secret as its whole value.
     Header { name: String },
+    /// The first segment of the path that begins with this, out of the first two: the secret
+    /// stands behind it, in place of whatever the caller wrote there.
+    Path { prefix: String },
     /// A query parameter of this name.
     Query { name: String },
+    /// Two query parameters; the secret is their two values, a line each.
+    #[serde(rename = "query_pair")]
+    QueryPair { first: String, second: String },
 }
 
 impl Auth {
@@ -23,7 +29,9 @@ impl Auth {
             Self::Basic { .. } => "basic",
             Self::Bearer => "bearer",
             Self::Header { .. } => "header",
+            Self::Path { .. } => "path",
             Self::Query { .. } => "query",
+            Self::QueryPair { .. } => "query_pair",
         }
     }
 
@@ -34,6 +42,17 @@ impl Auth {
             Self::Basic { username } => username,
             Self::Bearer => "",
             Self::Header { name } | Self::Query { name } => name,
+            Self::Path { prefix } => prefix,
+            Self::QueryPair { first, .. } => first,
+        }
+    }
+
+    /// A further name that is bound; only a pair has one.
+    #[must_use]
+    pub fn second_name(&self) -> Option<&str> {
+        match self {
+            Self::QueryPair { second, .. } => Some(second),
+            _ => None,
         }
     }
 }

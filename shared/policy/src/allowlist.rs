@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use crate::compile::{CompileError, PlainHttp};
 use crate::decide::Facts;
 use crate::glob::Glob;
+use crate::header::NamedHeader;
+use crate::origin::OriginPattern;
 use crate::url::CanonicalUrl;
 
 /// The compiled entries, in their stored order.
@@ -25,7 +27,9 @@ pub struct Miss {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    base: CanonicalUrl,
+    base: OriginPattern,
+    /// Headers with authority or arguments that may come along.
+    headers: Box<[NamedHeader]>,
     methods: Vec<Method>,
     patterns: Vec<Glob>,
     texts: Vec<String>,
@@ -66,17 +70,30 @@ impl Allowlist {
     }
 
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|entry| entry.base.host())
+        self.entries.iter().map(|entry| entry.base.base().host())
     }
 
     /// The index of the first entry that covers the call.
     #[must_use]
     pub fn find(&self, facts: &Facts<'_>) -> Option<usize> {
         self.entries.iter().position(|entry| {
-            entry.methods.contains(&facts.method)
-                && entry.covers_host(facts.url)
-                && entry.covers_path(facts.url)
+            let plain = facts.class.is_none();
+            entry.covers(facts) && (plain || entry.names_path(facts.url))
         })
+    }
+
+    /// Whether an entry that covers the call lets this header of it pass.
+    pub(crate) fn grants(&self, facts: &Facts<'_>, header: &(String, String)) -> bool {
+        let lets_pass = |entry: &Entry| entry.headers.iter().any(|named| named.lets_pass(header));
+        self.entries
+            .iter()
+            .any(|entry| lets_pass(entry) && entry.covers(facts))
+    }
+
+    /// Whether an entry names the header, in lower case, with any value.
+    pub(crate) fn names_header(&self, name: &str) -> bool {
+        let mut headers = self.entries.iter().flat_map(|entry| &entry.headers);
+        headers.any(|named| named.is(name))
     }
 
     /// Says why nothing covers the call, after [`Self::find`] found nothing.
@@ -102,7 +119,13 @@ impl Allowlist {
     }
 
     fn nearest(&self, facts: &Facts<'_>) -> (u8, Option<String>) {
-        let here = || self.entries.iter().filter(|e| e.covers_host(facts.url));
+        if facts.class.is_some() && self.entries.iter().any(|entry| entry.covers(facts)) {
+            return (3, Some(MUST_NAME.to_owned()));
+        }
+        let here = || {
+            let entries = self.entries.iter();
+            entries.filter(|entry| entry.base.covers_origin(facts.url))
+        };
         if let Some(entry) = here().find(|e| e.covers_path(facts.url)) {
             let methods: Vec<_> = entry.methods.iter().map(|m| m.as_str()).collect();
             let hint = format!(
@@ -127,8 +150,8 @@ impl Allowlist {
         }
         let mut hosts: Vec<&str> = Vec::new();
         for entry in &self.entries {
-            if !hosts.contains(&entry.base.host()) {
-                hosts.push(entry.base.host());
+            if !hosts.contains(&entry.base.base().host()) {
+                hosts.push(entry.base.base().host());
             }
         }
         let hint = format!(
@@ -174,39 +197,34 @@ impl Entry {
                     .map_err(|why| CompileError::new(format!("{at}/pathPatterns/{i}"), why))
             })
             .collect::<Result<_, _>>()?;
+        let headers = match object.get("headers") {
+            Some(list) => NamedHeader::compile_all(list, &format!("{at}/headers"))?,
+            None => Box::default(),
+        };
         Ok(Self {
             base,
+            headers,
             methods,
             patterns,
             texts: texts.into_iter().map(str::to_owned).collect(),
         })
     }
 
-    fn covers_host(&self, url: &CanonicalUrl) -> bool {
-        if self.base.is_https() != url.is_https() || self.base.port() != url.port() {
-            return false;
-        }
-        let pattern = self.base.host();
-        if !pattern.contains('*') {
-            return pattern == url.host();
-        }
-        let (mut ours, mut theirs) = (pattern.split('.'), url.host().split('.'));
-        loop {
-            match (ours.next(), theirs.next()) {
-                (None, None) => return url.ip().is_none(),
-                (Some(pattern), Some(label)) if label_matches(pattern, label) => {}
-                _ => return false,
-            }
-        }
+    fn covers(&self, facts: &Facts<'_>) -> bool {
+        self.methods.contains(&facts.method)
+            && self.base.covers_origin(facts.url)
+            && self.covers_path(facts.url)
     }
 
     fn covers_path(&self, url: &CanonicalUrl) -> bool {
-        let path = url.path();
-        let base = self.base.path();
-        let base = base.strip_suffix('/').unwrap_or(base);
-        path.strip_prefix(base)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            && self.patterns.iter().any(|pattern| pattern.matches(path))
+        let matches = |pattern: &Glob| pattern.matches(url.path());
+        self.base.covers_path(url) && self.patterns.iter().any(matches)
+    }
+
+    /// Whether a pattern is this very path.
+    fn names_path(&self, url: &CanonicalUrl) -> bool {
+        let names = |pattern: &Glob| pattern.is_literal() && pattern.matches(url.path());
+        self.patterns.iter().any(names)
     }
 }
 
@@ -214,29 +232,20 @@ fn base_url(
     object: &Map<String, Value>,
     at: &str,
     plain_http: PlainHttp<'_>,
-) -> Result<CanonicalUrl, CompileError> {
+) -> Result<OriginPattern, CompileError> {
     let path = format!("{at}/baseUrl");
     let text = object
         .get("baseUrl")
         .and_then(Value::as_str)
         .ok_or_else(|| CompileError::new(&path, "must be string"))?;
     let invalid = |_| CompileError::new(&path, format!("Invalid base URL: {text}"));
-    let url = CanonicalUrl::parse_pattern(text).map_err(invalid)?;
-    if !url.is_https() && !plain_http(url.host(), url.port()) {
-        return Err(CompileError::new(
-            &path,
-            format!("Base URL must use HTTPS: {text}"),
-        ));
+    let pattern = OriginPattern::parse(text).map_err(invalid)?;
+    let base = pattern.base();
+    if !base.is_https() && !plain_http(base.host(), base.port()) {
+        let why = format!("Base URL must use HTTPS: {text}");
+        return Err(CompileError::new(&path, why));
     }
-    let labels: Vec<&str> = url.host().split('.').collect();
-    let wide = labels.iter().rev().take(2).any(|label| label.contains('*'));
-    if url.query().is_some() || wide || labels.iter().any(|l| l.matches('*').count() > 1) {
-        return Err(CompileError::new(
-            &path,
-            format!("Invalid base URL: {text}"),
-        ));
-    }
-    Ok(url)
+    Ok(pattern)
 }
 
 fn strings<'a>(
@@ -266,21 +275,11 @@ fn strings<'a>(
         .collect()
 }
 
-/// At most one `*` a label, for one character or more.
-fn label_matches(pattern: &str, label: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == label,
-        Some((before, after)) => {
-            label.len() > before.len() + after.len()
-                && label.starts_with(before)
-                && label.ends_with(after)
-        }
-    }
-}
-
 pub const NO_ENTRIES: &str = "No allowlist rules configured — all requests are denied by default";
 const NO_METHOD: &str = "Each allowlist entry requires at least one HTTP method";
 const NO_PATTERN: &str = "Each allowlist entry requires at least one path pattern";
-const MEMBERS: [&str; 3] = ["baseUrl", "methods", "pathPatterns"];
+const MUST_NAME: &str = "This endpoint carries other requests or has effects beyond the call: \
+     an allowlist covers it only by a path pattern without wildcards.";
+const MEMBERS: [&str; 4] = ["baseUrl", "headers", "methods", "pathPatterns"];
 const MAX_ENTRIES: usize = 200;
 const MAX_PATTERNS: usize = 200;

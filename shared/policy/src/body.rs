@@ -102,6 +102,10 @@ impl<'a> Body<'a> {
         self
     }
 
+    pub(crate) const fn folds_keys(&self) -> bool {
+        self.fold_keys
+    }
+
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes

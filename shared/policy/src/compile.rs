@@ -86,7 +86,7 @@ impl CompiledPolicy {
             }
         }
         let allowlist = Allowlist::compile(source.allowlists, source.plain_http)?;
-        let fold_paths = allowlist.hosts().any(|host| FOLDS_PATHS.contains(&host));
+        let fold_paths = allowlist.hosts().any(folds_paths);
         let rules = Rules::compile(source.rules, patterns, fold_paths)?;
         let constraints = source.provider_constraints.filter(|c| !c.is_null());
         Ok(Self {
@@ -113,6 +113,12 @@ impl CompiledPolicy {
     #[must_use]
     pub fn has_windows(&self) -> bool {
         !self.windows.is_empty()
+    }
+
+    /// Whether an allowlist entry names the header, given in lower case, with any value.
+    #[must_use]
+    pub fn names_header(&self, name: &str) -> bool {
+        self.allowlist.names_header(name)
     }
 
     /// Whether agents may have calls made for them (Model B).
@@ -249,9 +255,14 @@ fn step_up(text: &str) -> Result<StepUp, CompileError> {
     }
 }
 
+/// Whether a host takes a path for the same whatever its case.
+#[must_use]
+pub fn folds_paths(host: &str) -> bool {
+    FOLDS_PATHS.contains(&host)
+}
+
 const ONE_OF: &str = "must be equal to one of the allowed values";
-/// Hosts that take a path for the same whatever its case.
-const FOLDS_PATHS: [&str; 1] = ["graph.microsoft.com"];
+const FOLDS_PATHS: [&str; 2] = ["api.telegram.org", "graph.microsoft.com"];
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ah5_contracts::policy::Method;
-
 use crate::allowlist::Miss;
 use crate::body::{Body, Reading};
 use crate::compile::CompiledPolicy;
@@ -13,36 +11,18 @@ use crate::facets::Target;
 use crate::response::RuleFilter;
 use crate::rules::Trace;
 use crate::scan::{Match, Redaction};
-use crate::url::CanonicalUrl;
 
+mod batch;
+mod endpoint;
+mod facts;
 mod judge;
+mod limits;
 #[cfg(test)]
 mod tests;
 
+pub use facts::Facts;
 use judge::{Judged, Reached};
-
-/// What a decision may depend on. Nothing in it is trusted.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    pub method: Method,
-    /// With the query merged: the URL that will be called.
-    pub url: &'a CanonicalUrl,
-    /// Seconds since 1970-01-01 UTC.
-    pub now_unix: i64,
-    /// `None` is a body that nobody has looked at: no rule that reads bodies lets it pass. A call
-    /// without a body has an empty one.
-    pub body: Option<Body<'a>>,
-    /// The connection's service in the catalogue, or empty.
-    pub service: &'a str,
-    /// The tenant that the connection's account belongs to, as its provider said.
-    pub tenant: Option<&'a str>,
-    /// The agent asks to send personal data that a rule would replace.
-    pub bypass_pii_redaction: bool,
-    /// The agent asks for fields that response rules take out.
-    pub request_full_fields: bool,
-    /// Whether to write traces.
-    pub explain: bool,
-}
+pub use limits::Limits;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -67,19 +47,14 @@ pub enum Decision {
 pub enum Rule {
     Allowlist(usize),
     DefaultMode,
+    /// The endpoint's kind, as the service's file has it.
+    Endpoint,
     FieldStepUp,
+    Headers,
     ProviderConstraints,
     Request(usize),
     StepUp,
     TimeWindows,
-}
-
-/// Limits of a policy; `None` is none of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    pub max_payload_bytes: Option<u64>,
-    pub max_requests_per_hour: Option<u64>,
-    pub max_response_bytes: Option<u64>,
 }
 
 /// What several policies on one agent and connection say together.
@@ -105,31 +80,6 @@ pub struct Combined {
     pub traces: Vec<Trace>,
 }
 
-// === impl Facts ===
-
-impl<'a> Facts<'a> {
-    #[must_use]
-    pub const fn new(method: Method, url: &'a CanonicalUrl, now_unix: i64) -> Self {
-        Self {
-            method,
-            url,
-            now_unix,
-            body: None,
-            service: "",
-            tenant: None,
-            bypass_pii_redaction: false,
-            request_full_fields: false,
-            explain: false,
-        }
-    }
-
-    #[must_use]
-    pub const fn with_body(mut self, body: Body<'a>) -> Self {
-        self.body = Some(body);
-        self
-    }
-}
-
 // === impl CompiledPolicy ===
 
 impl CompiledPolicy {
@@ -144,15 +94,23 @@ impl CompiledPolicy {
 /// the call adds nothing, and where none does the call is denied.
 #[must_use]
 pub fn decide_all<'a>(
-    policies: impl IntoIterator<Item = &'a CompiledPolicy>,
+    policies: impl IntoIterator<Item = &'a CompiledPolicy, IntoIter: Clone>,
     facts: &Facts<'_>,
 ) -> Combined {
+    let policies = policies.into_iter();
+    match facts.class {
+        None => unite(policies, facts),
+        Some(class) => endpoint::decide(policies, facts, class),
+    }
+}
+
+fn unite<'a>(policies: impl Iterator<Item = &'a CompiledPolicy>, facts: &Facts<'_>) -> Combined {
     let target = Target::new(facts.method, facts.url);
     let body = Reading::new(facts.body.unwrap_or_else(Body::unread));
     let mut judged: Vec<(usize, &CompiledPolicy, Judged)> = Vec::new();
     let mut missed: Vec<(usize, &CompiledPolicy, Reached)> = Vec::new();
     let mut traces = Vec::new();
-    for (i, policy) in policies.into_iter().enumerate() {
+    for (i, policy) in policies.enumerate() {
         let mut trace = Trace::new();
         let reached = policy.judge(facts, &target, &body, facts.explain.then_some(&mut trace));
         traces.extend(facts.explain.then_some(trace));
@@ -195,15 +153,30 @@ fn combine(
             strictest = at;
         }
     }
+    let unnamed = unnamed(&judged, facts);
     let (policy, _, verdict) = judged.swap_remove(strictest);
     let decided = verdict.outcome.decided;
-    Combined {
+    let combined = Combined {
         decision: verdict.decision,
         policy: Some(policy),
         label: verdict.label,
         matches: decided.map(|decided| decided.matches).unwrap_or_default(),
         ..all
+    };
+    match unnamed {
+        Some(name) => combined.without(name),
+        None => combined,
     }
+}
+
+/// The first header that none of the policies lets pass. A policy that doesn't name it restricts the
+/// call all the same: or a header would be the way around its rules.
+fn unnamed<'f>(judged: &[(usize, &CompiledPolicy, Judged)], facts: &Facts<'f>) -> Option<&'f str> {
+    let unnamed = facts.headers.iter().find(|header| {
+        let mut policies = judged.iter();
+        !policies.any(|(_, policy, _)| policy.allowlist.grants(facts, header))
+    });
+    unnamed.map(|(name, _)| name.as_str())
 }
 
 /// The nearest miss explains itself: hints are for the slow way out.
@@ -249,6 +222,17 @@ impl Combined {
         }
     }
 
+    /// Denied for a header, unless it is denied anyway.
+    fn without(mut self, header: &str) -> Self {
+        if !matches!(self.decision, Decision::Deny { .. }) {
+            let reason = format!("Request denied: header {header} {UNNAMED}");
+            let hint = Some(NAME_HEADER.to_owned());
+            let rule = Some(Rule::Headers);
+            self.decision = Decision::Deny { reason, hint, rule };
+        }
+        self
+    }
+
     /// Adds one policy's redactions to those of the policies before it.
     fn redact(&mut self, policy: &CompiledPolicy, verdict: &Judged, body: &Reading<'_>) {
         self.redactions
@@ -281,29 +265,16 @@ impl Decision {
     }
 }
 
-// === impl Limits ===
-
-impl Limits {
-    #[must_use]
-    pub fn tighten(self, other: Self) -> Self {
-        let least = |a: Option<u64>, b: Option<u64>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        Self {
-            max_payload_bytes: least(self.max_payload_bytes, other.max_payload_bytes),
-            max_requests_per_hour: least(self.max_requests_per_hour, other.max_requests_per_hour),
-            max_response_bytes: least(self.max_response_bytes, other.max_response_bytes),
-        }
-    }
-}
+// === impl Rule ===
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Allowlist(at) => write!(f, "allowlists/{at}"),
             Self::DefaultMode => f.write_str("defaultMode"),
+            Self::Endpoint => f.write_str("service/endpoints"),
             Self::FieldStepUp => f.write_str("rules/fieldStepUpEnabled"),
+            Self::Headers => f.write_str("allowlists/headers"),
             Self::ProviderConstraints => f.write_str("providerConstraints"),
             Self::Request(at) => write!(f, "rules/request/{at}"),
             Self::StepUp => f.write_str("stepUpApproval"),
@@ -312,4 +283,6 @@ impl fmt::Display for Rule {
     }
 }
 
+const UNNAMED: &str = "carries authority or arguments, and no policy names it with this value";
+const NAME_HEADER: &str = "An allowlist entry can name it under headers, with its values.";
 const NO_POLICY: &str = "No policy allows Model B for this connection";

@@ -82,6 +82,12 @@ impl Glob {
         })
     }
 
+    /// Whether it has no star: it matches one path.
+    #[must_use]
+    pub fn is_literal(&self) -> bool {
+        matches!(self.form, Form::Exact(_))
+    }
+
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         match &self.form {

@@ -3,6 +3,7 @@
 
 use ah5_contracts::connection::Auth;
 use ah5_policy::CanonicalUrl;
+use ah5_policy::header::{is_never, is_token};
 use ah5_security::secret::SecretText;
 
 use crate::inject::is_unreserved;
@@ -84,6 +85,9 @@ fn check_auth(auth: &Auth) -> Result<(), Fault> {
             Err(fault("auth/name", "must be letters, digits and -._~"))
         }
         Auth::Query { .. } => Ok(()),
+        Auth::Path { .. } | Auth::QueryPair { .. } => {
+            Err(fault("auth/kind", "must be basic, bearer, header or query"))
+        }
     }
 }
 
@@ -103,51 +107,6 @@ fn check_secret(secret: &SecretText, auth: &Auth) -> Result<(), Fault> {
     }
     Ok(())
 }
-
-fn is_token(name: &str) -> bool {
-    // RFC 9110 §5.6.2.
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-}
-
-/// Headers that steer a request rather than authorise it, or that are ours.
-fn is_never(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    NEVER.contains(&name.as_str()) || NEVER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
-const NEVER: [&str; 27] = [
-    "accept-encoding",
-    "cdn-loop",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "cookie2",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "max-forwards",
-    "proxy-authorization",
-    "proxy-connection",
-    "range",
-    "set-cookie",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-real-ip",
-];
-const NEVER_PREFIXES: [&str; 4] = ["proxy-", "sec-", "x-ah5-", "x-forwarded-"];
 
 fn fault(field: &'static str, why: impl std::fmt::Display) -> Fault {
     Fault {

@@ -2,8 +2,14 @@
 //! that nobody thought of does not go through.
 
 use ah5_contracts::connection::Auth;
-use ah5_policy::CanonicalUrl;
-use http::header::{self, HeaderMap, HeaderName};
+use ah5_policy::header::is_never;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::service::Service;
+
+mod answer;
+
+pub use answer::{Redirect, forward_response, redirect};
 
 /// How the caller's headers reached us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +37,41 @@ pub enum HeaderRefusal {
     Injected(HeaderName),
     #[error("header {0} is not acceptable: too long, not plain text, or given twice")]
     Malformed(HeaderName),
+    #[error("header {0} would make another request of this one")]
+    Steering(HeaderName),
 }
 
-/// Where a redirect leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Redirect {
-    /// To another origin, or to something that is no URL we would call; the text is its origin.
-    Elsewhere(String),
-    None,
-    SameOrigin,
+/// The caller's headers that carry authority or arguments, for a policy to judge: names in lower
+/// case, and values. `named` are those that a policy names, whatever else is known of them.
+///
+/// # Errors
+/// One that is not plain text, or comes twice.
+pub fn acting_headers(
+    caller: &HeaderMap,
+    source: Source,
+    service: &Service,
+    named: impl Fn(&str) -> bool,
+) -> Result<Vec<(String, String)>, HeaderRefusal> {
+    let mut acting: Vec<(String, String)> = Vec::new();
+    for (name, value) in caller {
+        let text = name.as_str();
+        let acts = !is_plain(text, service)
+            && !is_never(text)
+            && (is_acting(text, service) || named(text));
+        if !acts || is_ours(name, source) || is_nominated(name, caller, source) {
+            continue;
+        }
+        let twice = acting.iter().any(|(known, _)| known == text);
+        let value = value.to_str().ok().filter(|_| is_short_text(value));
+        match value {
+            Some(value) if !twice => acting.push((text.to_owned(), value.to_owned())),
+            _ => return Err(HeaderRefusal::Malformed(name.clone())),
+        }
+    }
+    Ok(acting)
 }
 
-/// The caller's headers that go on. `extra` are further names that the service takes.
+/// The caller's headers that go on; `judged` are the acting ones that a policy let pass.
 ///
 /// # Errors
 /// Headers that would change what the call means, or that collide with the credential, are refused
@@ -51,22 +80,25 @@ pub fn forward_request(
     caller: &HeaderMap,
     source: Source,
     auth: &Auth,
-    extra: &[&str],
+    service: &Service,
+    judged: &[(String, String)],
 ) -> Result<Forwarded, HeaderRefusal> {
     let mut headers = HeaderMap::with_capacity(caller.len());
     let mut dropped = Vec::new();
     for (name, value) in caller {
         let text = name.as_str();
-        // Headers named in a body came over no hop, so none can be for this hop only.
-        let nominated = source == Source::Transparent && is_nominated(name, caller);
-        if is_ours(name, source) || nominated {
+        if is_ours(name, source) || is_nominated(name, caller, source) {
             continue;
         }
         if is_slot(name, auth) {
             return Err(HeaderRefusal::Injected(name.clone()));
         }
-        if !PLAIN.contains(&text) && !extra.contains(&text) {
-            if ACTING.contains(&text) || is_encoded_body(name, value.as_bytes()) {
+        let passes = |(known, stated): &(String, String)| known == text && value == stated;
+        if !is_plain(text, service) && !judged.iter().any(passes) {
+            if STEERING.contains(&text) {
+                return Err(HeaderRefusal::Steering(name.clone()));
+            }
+            if is_acting(text, service) || is_encoded_body(name, value.as_bytes()) {
                 return Err(HeaderRefusal::Acting(name.clone()));
             }
             if source == Source::Envelope || !HOP_BY_HOP.contains(&text) {
@@ -74,65 +106,12 @@ pub fn forward_request(
             }
             continue;
         }
-        let plain = value
-            .as_bytes()
-            .iter()
-            .all(|&b| b == b'\t' || (0x20..0x7f).contains(&b));
-        if value.len() > MAX_VALUE || !plain || (headers.contains_key(name) && !is_list(name)) {
+        if !is_short_text(value) || (headers.contains_key(name) && !is_list(name)) {
             return Err(HeaderRefusal::Malformed(name.clone()));
         }
         headers.append(name, value.clone());
     }
     Ok(Forwarded { headers, dropped })
-}
-
-/// The provider's headers that go back to the agent. Framing is the server's business, and
-/// `Location` passes only within `target`'s origin.
-#[must_use]
-pub fn forward_response(provider: &HeaderMap, target: &CanonicalUrl) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(provider.len());
-    for (name, value) in provider {
-        let passes = if name == header::LOCATION {
-            redirect(provider, target) == Redirect::SameOrigin
-        } else {
-            answers(name.as_str()) && !is_nominated(name, provider)
-        };
-        if passes {
-            headers.append(name, value.clone());
-        }
-    }
-    headers
-}
-
-/// Reads `Location` as the answer to a call of `target`.
-#[must_use]
-pub fn redirect(provider: &HeaderMap, target: &CanonicalUrl) -> Redirect {
-    let mut values = provider.get_all(header::LOCATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return match provider.contains_key(header::LOCATION) {
-            true => Redirect::Elsewhere("several places".to_owned()),
-            false => Redirect::None,
-        };
-    };
-    let Ok(text) = value.to_str() else {
-        return Redirect::Elsewhere("an unreadable place".to_owned());
-    };
-    // Browsers and clients read `\` as `/`, and `//host` as another host.
-    let scheme_end = text
-        .find(':')
-        .filter(|&at| !text[..at].contains(['/', '?', '#']));
-    if scheme_end.is_none() {
-        return match text.replace('\\', "/").starts_with("//") {
-            true => Redirect::Elsewhere("another origin".to_owned()),
-            false => Redirect::SameOrigin,
-        };
-    }
-    let without_fragment = text.split('#').next().unwrap_or_default();
-    match CanonicalUrl::parse(without_fragment) {
-        Ok(url) if url.same_origin(target) => Redirect::SameOrigin,
-        Ok(url) => Redirect::Elsewhere(url.origin()),
-        Err(_) => Redirect::Elsewhere("an unreadable place".to_owned()),
-    }
 }
 
 /// Headers that were for us and for nobody behind us.
@@ -143,22 +122,42 @@ fn is_ours(name: &HeaderName, source: Source) -> bool {
             && (CREDENTIALS.contains(&text) || text == "host" || text == "content-length"))
 }
 
-/// RFC 9110 §7.6.1: what `Connection` names is for this hop only.
-fn is_nominated(name: &HeaderName, all: &HeaderMap) -> bool {
-    all.get_all(header::CONNECTION).iter().any(|value| {
-        value.as_bytes().split(|&b| b == b',').any(|option| {
-            option
-                .trim_ascii()
-                .eq_ignore_ascii_case(name.as_str().as_bytes())
+/// RFC 9110 §7.6.1: what `Connection` names is for this hop only. Headers named in a body came over
+/// no hop.
+fn is_nominated(name: &HeaderName, all: &HeaderMap, source: Source) -> bool {
+    let names = |value: &HeaderValue| {
+        let mut options = value.as_bytes().split(|&b| b == b',');
+        options.any(|option| {
+            let option = option.trim_ascii();
+            option.eq_ignore_ascii_case(name.as_str().as_bytes())
         })
-    })
+    };
+    source == Source::Transparent && all.get_all(header::CONNECTION).iter().any(names)
+}
+
+fn is_plain(name: &str, service: &Service) -> bool {
+    PLAIN.contains(&name) || service.plain_headers.iter().any(|known| known == name)
+}
+
+fn is_acting(name: &str, service: &Service) -> bool {
+    ACTING.contains(&name) || service.acting_headers.iter().any(|known| known == name)
+}
+
+/// Whether the lists of every service already say what becomes of the header.
+pub(crate) fn is_common(name: &str) -> bool {
+    PLAIN.contains(&name) || ACTING.contains(&name) || HOP_BY_HOP.contains(&name)
+}
+
+fn is_short_text(value: &HeaderValue) -> bool {
+    let plain = |b: &u8| *b == b'\t' || (0x20..0x7f).contains(b);
+    value.len() <= MAX_VALUE && value.as_bytes().iter().all(plain)
 }
 
 fn is_slot(name: &HeaderName, auth: &Auth) -> bool {
     match auth {
         Auth::Basic { .. } | Auth::Bearer => name == header::AUTHORIZATION,
         Auth::Header { name: slot } => name.as_str().eq_ignore_ascii_case(slot),
-        Auth::Query { .. } => false,
+        Auth::Path { .. } | Auth::Query { .. } | Auth::QueryPair { .. } => false,
     }
 }
 
@@ -169,13 +168,6 @@ fn is_encoded_body(name: &HeaderName, value: &[u8]) -> bool {
 
 fn is_list(name: &HeaderName) -> bool {
     LISTS.contains(&name.as_str())
-}
-
-fn answers(name: &str) -> bool {
-    ANSWERS.contains(&name)
-        || ANSWER_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
 }
 
 const MAX_VALUE: usize = 4096;
@@ -212,8 +204,8 @@ const LISTS: [&str; 7] = [
     "if-none-match",
 ];
 
-/// Requests: known to change what a call does, on whose account, or what its method is.
-const ACTING: [&str; 20] = [
+/// Requests: known to change what a call does, or on whose account.
+const ACTING: [&str; 15] = [
     "depth",
     "destination",
     "dropbox-api-arg",
@@ -228,12 +220,16 @@ const ACTING: [&str; 20] = [
     "stripe-account",
     "stripe-context",
     "x-goog-user-project",
+    "x-upsert",
+];
+
+/// Requests: change what was judged, the method or the URL. No policy can let them pass.
+const STEERING: [&str; 5] = [
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
     "x-original-url",
     "x-rewrite-url",
-    "x-upsert",
 ];
 
 const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
@@ -248,40 +244,6 @@ const HOP_BY_HOP: [&str; 9] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
-];
-
-/// Answers. Never `set-cookie`, and nothing that tells of hops behind the provider.
-const ANSWERS: [&str; 24] = [
-    "accept-ranges",
-    "age",
-    "allow",
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-range",
-    "content-type",
-    "date",
-    "deprecation",
-    "etag",
-    "expires",
-    "last-modified",
-    "link",
-    "openai-processing-ms",
-    "ratelimit",
-    "request-id",
-    "retry-after",
-    "sunset",
-    "vary",
-    "x-request-id",
-    "x-should-retry",
-];
-const ANSWER_PREFIXES: [&str; 4] = [
-    "anthropic-ratelimit-",
-    "ratelimit-",
-    "x-rate-limit-",
-    "x-ratelimit-",
 ];
 
 #[cfg(test)]

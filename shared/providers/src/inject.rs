@@ -18,10 +18,14 @@ pub enum InjectError {
     /// The stored credential or its slot is not legal: the connection is at fault.
     #[error("the connection's credential cannot be sent")]
     Unsendable,
+    /// The caller's path has no place for it: 400.
+    #[error("the path must begin with /{0}…/, where this connection puts its credential")]
+    NoPlace(String),
 }
 
 /// # Errors
-/// [`InjectError::Conflict`] if the request has a header or parameter of the slot's name.
+/// [`InjectError::Conflict`] if the request has a header or parameter of the slot's name,
+/// [`InjectError::NoPlace`] if its path has no segment that the credential belongs into.
 pub fn inject(auth: &Auth, secret: &SecretText, parts: &mut Parts) -> Result<(), InjectError> {
     let secret = secret.expose();
     match auth {
@@ -37,7 +41,13 @@ pub fn inject(auth: &Auth, secret: &SecretText, parts: &mut Parts) -> Result<(),
             let name = HeaderName::from_bytes(name.as_bytes());
             set(parts, name.map_err(|_| InjectError::Unsendable)?, secret)
         }
+        Auth::Path { prefix } => fill_segment(parts, prefix, secret),
         Auth::Query { name } => add_parameter(parts, name, secret),
+        Auth::QueryPair { first, second } => {
+            let (one, two) = secret.split_once('\n').ok_or(InjectError::Unsendable)?;
+            add_parameter(parts, first, one)?;
+            add_parameter(parts, second, two)
+        }
     }
 }
 
@@ -82,8 +92,35 @@ fn add_parameter(parts: &mut Parts, name: &str, secret: &str) -> Result<(), Inje
     percent(&mut target, name);
     target.push('=');
     percent(&mut target, secret);
+    set_target(parts, &target)
+}
+
+/// Whatever the caller wrote behind the prefix gives way to the secret.
+fn fill_segment(parts: &mut Parts, prefix: &str, secret: &str) -> Result<(), InjectError> {
+    let path = parts.uri.path();
+    let mut start = 1;
+    let segment = path.split('/').skip(1).take(2).find(|segment| {
+        let is_it = segment.starts_with(prefix);
+        start += if is_it { 0 } else { segment.len() + 1 };
+        is_it
+    });
+    let segment = segment.ok_or_else(|| InjectError::NoPlace(prefix.to_owned()))?;
+    let whole = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let mut target = Zeroizing::new(String::with_capacity(whole.len() + 3 * secret.len()));
+    target.push_str(&whole[..start + prefix.len()]);
+    for part in secret.split_inclusive(':') {
+        percent(&mut target, part.trim_end_matches(':'));
+        if part.ends_with(':') {
+            target.push(':');
+        }
+    }
+    target.push_str(&whole[start + segment.len()..]);
+    set_target(parts, &target)
+}
+
+fn set_target(parts: &mut Parts, target: &str) -> Result<(), InjectError> {
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
-    let target = PathAndQuery::try_from(target.as_str()).map_err(|_| InjectError::Unsendable)?;
+    let target = PathAndQuery::try_from(target).map_err(|_| InjectError::Unsendable)?;
     uri.path_and_query = Some(target);
     parts.uri = http::Uri::from_parts(uri).map_err(|_| InjectError::Unsendable)?;
     Ok(())
@@ -193,6 +230,49 @@ mod tests {
             .insert(AUTHORIZATION, HeaderValue::from_static("Bearer mine"));
         assert!(put(&Auth::Bearer, "topsecret", &mut taken).is_err());
         assert_eq!(taken.headers[AUTHORIZATION], "Bearer mine");
+    }
+
+    #[test]
+    fn a_token_in_the_path_stands_where_the_caller_left_room() {
+        let auth = Auth::Path {
+            prefix: "bot".into(),
+        };
+        for (uri, sent) in [
+            ("/bot/getMe", "/bot12:a%2Fb/getMe"),
+            ("/bot%7Btoken%7D/getMe?a=bot", "/bot12:a%2Fb/getMe?a=bot"),
+            ("/file/botX:y/photos/bot", "/file/bot12:a%2Fb/photos/bot"),
+            ("/bot/bot", "/bot12:a%2Fb/bot"),
+        ] {
+            let mut parts = parts(&format!("https://h.example{uri}"));
+            put(&auth, "12:a/b", &mut parts).unwrap();
+            assert_eq!(parts.uri.to_string(), format!("https://h.example{sent}"));
+        }
+        for uri in ["/", "/getMe", "/a/b/bot1/getMe", "/?x=/bot/y"] {
+            let mut parts = parts(&format!("https://h.example{uri}"));
+            let refused = put(&auth, "12:ab", &mut parts).unwrap_err();
+            assert_eq!(refused, InjectError::NoPlace("bot".into()), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_pair_fills_both_parameters_or_none() {
+        let auth = Auth::QueryPair {
+            first: "key".into(),
+            second: "token".into(),
+        };
+        let mut both = parts("https://h.example/1/cards?fields=name");
+        put(&auth, "app&1\nuser-2", &mut both).unwrap();
+        assert_eq!(
+            both.uri,
+            "https://h.example/1/cards?fields=name&key=app%261&token=user-2"
+        );
+        for uri in ["/?key=x", "/?Token=x", "/?%74oken"] {
+            let mut taken = parts(&format!("https://h.example{uri}"));
+            let refused = put(&auth, "app1\nuser-2", &mut taken).unwrap_err();
+            assert!(matches!(refused, InjectError::Conflict(_)), "{uri}");
+        }
+        let mut single = parts("https://h.example/");
+        assert!(put(&auth, "only-one", &mut single).is_err());
     }
 
     #[test]

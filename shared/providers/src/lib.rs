@@ -5,4 +5,6 @@ pub mod catalogue;
 pub mod custom;
 pub mod headers;
 pub mod inject;
+pub mod oauth;
 pub mod scrub;
+pub mod service;

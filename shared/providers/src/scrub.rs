@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 mod spellings;
 
-use spellings::Spellings;
+use spellings::{Spellings, components};
 
 /// One answer's scrubber. Lives as long as the unsealed credential.
 pub struct Scrubber {
@@ -46,7 +46,7 @@ impl Scrubber {
             longest: needles.iter().map(<[u8]>::len).max().unwrap_or(0),
             pairs: Pairs::of(&needles),
             needles,
-            refuse: secret.expose().len() < REPLACEABLE,
+            refuse: components(auth, secret.expose()).any(|part| part.len() < REPLACEABLE),
         }
     }
 

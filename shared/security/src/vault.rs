@@ -92,6 +92,9 @@ impl SealContext<'_> {
             .text(self.service)
             .text(self.auth.kind())
             .text(self.auth.name());
+        if let Some(name) = self.auth.second_name() {
+            fields = fields.text(name);
+        }
         for destination in self.destinations {
             fields = fields.text(destination);
         }

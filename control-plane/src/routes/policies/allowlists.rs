@@ -60,7 +60,11 @@ pub(super) fn checked_allowlists(app: &App, value: &Value) -> Result<Value, AppE
         {
             return bad("Path patterns must be non-empty strings".into());
         }
-        checked.push(json!({"baseUrl": base, "methods": methods, "pathPatterns": patterns}));
+        let mut kept = json!({"baseUrl": base, "methods": methods, "pathPatterns": patterns});
+        if let Some(headers) = entry.get("headers") {
+            kept["headers"] = headers.clone();
+        }
+        checked.push(kept);
     }
     Ok(Value::Array(checked))
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use ah5_contracts::policy::Method;
 use ah5_policy::response::ResponseFilter;
 use ah5_policy::{Body, CanonicalUrl, Combined, CompiledPolicy, Decision, Facts, decide_all};
+use ah5_providers::catalogue;
 
 use crate::error::AppError;
 
@@ -76,14 +77,22 @@ impl Asked {
     }
 
     fn facts(&self) -> Facts<'_> {
-        let body = Body::new(&self.body, self.content_type.as_deref());
-        Facts {
+        let mut body = Body::new(&self.body, self.content_type.as_deref());
+        let service = catalogue::find(&self.service);
+        if service.is_some_and(|service| service.case_insensitive_json) {
+            body = body.fold_keys();
+        }
+        let facts = Facts {
             service: &self.service,
             tenant: self.tenant.as_deref(),
             bypass_pii_redaction: self.bypass_pii_redaction,
             request_full_fields: self.request_full_fields,
             explain: true,
             ..Facts::new(self.method, &self.url, self.now).with_body(body)
+        };
+        match service {
+            Some(service) => facts.at(&service.endpoints),
+            None => facts,
         }
     }
 }

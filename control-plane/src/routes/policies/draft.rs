@@ -140,7 +140,7 @@ impl Draft {
         if !self.models.iter().any(|model| model == "A") {
             return Ok(());
         }
-        let name = catalogue::find(service).map_or(service, |service| service.display_name);
+        let name = catalogue::find(service).map_or(service, |service| &service.display_name);
         let text = format!("Model A is not supported for {name}. Allowed: B");
         Err(AppError::bad_request(text))
     }

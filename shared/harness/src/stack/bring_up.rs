@@ -130,6 +130,7 @@ impl Builder {
                 ("LISTEN_ADDR", ANY_PORT.to_string()),
                 ("ADDRESS_FILE", file.display().to_string()),
                 ("CA_FILE", ca_file.display().to_string()),
+                ("HOST_NAMES", self.plays.join(",")),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
@@ -137,6 +138,7 @@ impl Builder {
         let listen = plane.addresses.listen;
         let host = format!("localhost:{}", listen.port());
         stack.environment.set_simulator(&host, &ca_file, home)?;
+        stack.environment.play(&self.plays, listen);
         stack.simulator = Some(Simulator {
             plane,
             listen,

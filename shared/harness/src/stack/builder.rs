@@ -21,6 +21,7 @@ pub struct Builder {
     pub(super) front: bool,
     port: Option<u16>,
     pub(super) simulator: bool,
+    pub(super) plays: Vec<String>,
     pub(super) existing_database: bool,
     pub(super) env: Env,
     pub(super) faults: Vec<String>,
@@ -40,6 +41,7 @@ impl Default for Builder {
             front: true,
             port: None,
             simulator: true,
+            plays: Vec::new(),
             existing_database: false,
             env: Env::new(),
             faults: Vec::new(),
@@ -65,6 +67,13 @@ impl Builder {
     #[must_use]
     pub const fn simulator(mut self, wanted: bool) -> Self {
         self.simulator = wanted;
+        self
+    }
+
+    /// Calls to these hosts go to the simulator, which shows a certificate for them.
+    #[must_use]
+    pub fn plays(mut self, hosts: &[&str]) -> Self {
+        self.plays = hosts.iter().map(|&host| host.to_owned()).collect();
         self
     }
 

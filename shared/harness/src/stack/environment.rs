@@ -96,6 +96,16 @@ impl Environment {
         Ok(())
     }
 
+    /// Sends calls to these hosts to the simulator.
+    pub fn play(&mut self, hosts: &[String], simulator: SocketAddr) {
+        let entries = hosts.iter().map(|host| format!("{host}:443={simulator}"));
+        let given = self.data.remove("UPSTREAM_RESOLVE").into_iter();
+        let all: Vec<String> = given.chain(entries).collect();
+        if !all.is_empty() {
+            self.data.insert("UPSTREAM_RESOLVE".into(), all.join(","));
+        }
+    }
+
     /// What no call may reach, however generous the operator's own exemptions are.
     pub fn protect(&mut self, listeners: &[SocketAddr]) {
         let protected = self.data.entry("PROTECTED_ADDRS".into()).or_default();

@@ -9,6 +9,7 @@ use super::{Decision, Facts, Rule};
 use crate::body::Reading;
 use crate::compile::CompiledPolicy;
 use crate::constraints::Trust;
+use crate::endpoints::{Class, Tunnel};
 use crate::facets::Target;
 use crate::rules::{Action, Decided, Outcome, Trace};
 use crate::step_up;
@@ -187,7 +188,9 @@ impl CompiledPolicy {
                 Rule::DefaultMode,
             );
         }
-        let write = step_up::is_write(facts.service, facts.method, facts.url);
+        // What a batch carries is judged by itself; carrying it is no write.
+        let carries = facts.class == Some(Class::Tunnel(Tunnel::JsonBatch));
+        let write = !carries && step_up::is_write(facts.service, facts.method, facts.url);
         let ask = match self.step_up {
             StepUp::Always => true,
             StepUp::RiskBased => write,

@@ -1,9 +1,11 @@
+use ah5_contracts::policy::Method;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::CanonicalUrl;
 use crate::compile::{HTTPS_ONLY, PolicySource};
 
-fn policy(allowlists: &Value, mode: &str, step_up: &str) -> CompiledPolicy {
+pub(super) fn policy(allowlists: &Value, mode: &str, step_up: &str) -> CompiledPolicy {
     CompiledPolicy::compile(&PolicySource {
         allowed_models: &["B".to_owned()],
         allowlists,

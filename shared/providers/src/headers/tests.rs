@@ -1,5 +1,5 @@
 use super::*;
-use http::HeaderValue;
+use crate::catalogue::find;
 
 fn map(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
@@ -10,6 +10,10 @@ fn map(pairs: &[(&str, &str)]) -> HeaderMap {
         );
     }
     map
+}
+
+fn custom() -> &'static Service {
+    find("custom-http").unwrap()
 }
 
 fn names(map: &HeaderMap) -> Vec<&str> {
@@ -35,7 +39,7 @@ fn only_plain_headers_reach_the_provider() {
         ("Content-Type", "application/json"),
         ("X-Something", "y"),
     ]);
-    let out = forward_request(&caller, Source::Transparent, &Auth::Bearer, &[]).unwrap();
+    let out = forward_request(&caller, Source::Transparent, &Auth::Bearer, custom(), &[]).unwrap();
     assert_eq!(names(&out.headers), ["accept", "content-type"]);
     assert_eq!(out.headers.get_all("accept").iter().count(), 2);
     let mut dropped: Vec<_> = out.dropped.iter().map(HeaderName::as_str).collect();
@@ -45,22 +49,25 @@ fn only_plain_headers_reach_the_provider() {
 
 #[test]
 fn what_changes_the_call_is_refused_not_dropped() {
-    for name in [
-        "X-HTTP-Method-Override",
-        "Prefer",
-        "Stripe-Account",
-        "Dropbox-API-Arg",
-    ] {
+    for name in ["Prefer", "Stripe-Account", "Dropbox-API-Arg"] {
         let refused = forward_request(
             &map(&[(name, "x")]),
             Source::Transparent,
             &Auth::Bearer,
+            custom(),
             &[],
         );
         assert!(matches!(refused, Err(HeaderRefusal::Acting(_))), "{name}");
     }
+    for name in ["X-HTTP-Method-Override", "X-Original-URL"] {
+        let steering = map(&[(name, "x")]);
+        let acting = acting_headers(&steering, Source::Envelope, custom(), |_| true);
+        assert_eq!(acting, Ok(Vec::new()));
+        let refused = forward_request(&steering, Source::Envelope, &Auth::Bearer, custom(), &[]);
+        assert!(matches!(refused, Err(HeaderRefusal::Steering(_))), "{name}");
+    }
     let coded = map(&[("content-encoding", "gzip")]);
-    assert!(forward_request(&coded, Source::Transparent, &Auth::Bearer, &[]).is_err());
+    assert!(forward_request(&coded, Source::Transparent, &Auth::Bearer, custom(), &[]).is_err());
 }
 
 #[test]
@@ -70,13 +77,13 @@ fn the_slot_of_the_credential_is_not_the_callers_to_fill() {
     };
     let caller = map(&[("x-token", "mine")]);
     for source in [Source::Envelope, Source::Transparent] {
-        let refused = forward_request(&caller, source, &slot, &[]).unwrap_err();
+        let refused = forward_request(&caller, source, &slot, custom(), &[]).unwrap_err();
         assert!(matches!(refused, HeaderRefusal::Injected(_)));
     }
     let named = map(&[("authorization", "Bearer mine")]);
-    assert!(forward_request(&named, Source::Envelope, &Auth::Bearer, &[]).is_err());
+    assert!(forward_request(&named, Source::Envelope, &Auth::Bearer, custom(), &[]).is_err());
     // On the request itself it is the caller's credential for us.
-    let out = forward_request(&named, Source::Transparent, &Auth::Bearer, &[]).unwrap();
+    let out = forward_request(&named, Source::Transparent, &Auth::Bearer, custom(), &[]).unwrap();
     assert!(out.headers.is_empty());
 }
 
@@ -89,67 +96,59 @@ fn malformed_values_are_refused() {
         map(&[("range", "bytes=0-1"), ("range", "bytes=2-3")]),
         map(&[("content-type", "a/b"), ("content-type", "c/d")]),
     ] {
-        let refused = forward_request(&caller, Source::Envelope, &Auth::Bearer, &[]);
+        let refused = forward_request(&caller, Source::Envelope, &Auth::Bearer, custom(), &[]);
         assert!(matches!(refused, Err(HeaderRefusal::Malformed(_))));
     }
 }
 
 #[test]
-fn only_harmless_headers_come_back() {
-    let target = CanonicalUrl::parse("https://api.example.com/v2/a").unwrap();
-    let provider = map(&[
-        ("content-type", "application/json"),
-        ("set-cookie", "a=b"),
-        ("x-ah5-audit-id", "forged"),
-        ("x-ratelimit-remaining", "9"),
-        ("etag", "\"1\""),
-        ("connection", "etag"),
-        ("transfer-encoding", "chunked"),
-        ("server", "x"),
-        ("location", "/v2/b"),
+fn an_acting_header_passes_once_it_was_judged() {
+    let caller = map(&[
+        ("Stripe-Account", "acct_1"),
+        ("Connection", "prefer"),
+        ("Prefer", "x"),
+        ("Accept", "a"),
+        ("X-Tenant", "7"),
+        ("X-Api-Key", "ah5t_mine"),
     ]);
-    let back = forward_response(&provider, &target);
+    let named = |name: &str| matches!(name, "x-tenant" | "accept" | "x-api-key");
+    let mut acting = acting_headers(&caller, Source::Transparent, custom(), named).unwrap();
+    acting.sort_unstable();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
-        names(&back),
-        ["content-type", "location", "x-ratelimit-remaining"]
+        acting,
+        [pair("stripe-account", "acct_1"), pair("x-tenant", "7")]
     );
+    let forward = |judged: &[(String, String)]| {
+        forward_request(
+            &caller,
+            Source::Transparent,
+            &Auth::Bearer,
+            custom(),
+            judged,
+        )
+    };
+    let out = forward(&acting).unwrap();
+    assert_eq!(
+        names(&out.headers),
+        ["accept", "stripe-account", "x-tenant"]
+    );
+    let other = [pair("stripe-account", "acct_2")];
+    assert!(matches!(forward(&other), Err(HeaderRefusal::Acting(_))));
+    let twice = map(&[("prefer", "a"), ("prefer", "b")]);
+    let refused = acting_headers(&twice, Source::Envelope, custom(), |_| false).unwrap_err();
+    assert!(matches!(refused, HeaderRefusal::Malformed(_)));
 }
 
 #[test]
-fn a_location_elsewhere_does_not_pass() {
-    let target = CanonicalUrl::parse("https://api.example.com/v2/a").unwrap();
-    for (location, expected) in [
-        ("/b?u=http://x", Redirect::SameOrigin),
-        ("b", Redirect::SameOrigin),
-        ("https://API.example.com:443/b#f", Redirect::SameOrigin),
-        (
-            "https://evil.example/b",
-            Redirect::Elsewhere("https://evil.example".into()),
-        ),
-        (
-            "http://api.example.com/b",
-            Redirect::Elsewhere("http://api.example.com".into()),
-        ),
-        (
-            "//evil.example/b",
-            Redirect::Elsewhere("another origin".into()),
-        ),
-        (
-            "/\\evil.example/b",
-            Redirect::Elsewhere("another origin".into()),
-        ),
-        (
-            "javascript:alert(1)",
-            Redirect::Elsewhere("an unreadable place".into()),
-        ),
-    ] {
-        let provider = map(&[("location", location)]);
-        assert_eq!(redirect(&provider, &target), expected, "{location}");
-        let back = forward_response(&provider, &target);
-        assert_eq!(
-            back.contains_key("location"),
-            expected == Redirect::SameOrigin
-        );
-    }
-    assert_eq!(redirect(&HeaderMap::new(), &target), Redirect::None);
+fn a_service_adds_to_the_lists() {
+    let gitlab = find("gitlab").unwrap();
+    let sudo = map(&[("Sudo", "root")]);
+    let acting = acting_headers(&sudo, Source::Envelope, gitlab, |_| false).unwrap();
+    assert_eq!(acting.len(), 1);
+    assert!(forward_request(&sudo, Source::Envelope, &Auth::Bearer, gitlab, &[]).is_err());
+    let beta = map(&[("anthropic-beta", "a")]);
+    let anthropic = find("anthropic-messages").unwrap();
+    let out = forward_request(&beta, Source::Envelope, &Auth::Bearer, anthropic, &[]);
+    assert_eq!(names(&out.unwrap().headers), ["anthropic-beta"]);
 }

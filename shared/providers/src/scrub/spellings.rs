@@ -31,14 +31,20 @@ impl Spellings {
             let coded = composite.strip_prefix("Basic ").unwrap_or_default();
             all.add(|text| text.extend_from_slice(coded.trim_end_matches('=').as_bytes()));
         }
-        all.add(|text| text.extend_from_slice(secret.as_bytes()));
-        for alignment in 0..3 {
-            all.base64(secret.as_bytes(), alignment);
+        for part in components(auth, secret) {
+            all.spell(part);
         }
-        all.hex(secret.as_bytes());
-        all.percents(secret);
-        all.json(secret);
         all
+    }
+
+    fn spell(&mut self, secret: &str) {
+        self.add(|text| text.extend_from_slice(secret.as_bytes()));
+        for alignment in 0..3 {
+            self.base64(secret.as_bytes(), alignment);
+        }
+        self.hex(secret.as_bytes());
+        self.percents(secret);
+        self.json(secret);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -151,6 +157,12 @@ impl Spellings {
             }
         });
     }
+}
+
+/// What is sent by itself: the secret, or each line of one that fills two slots.
+pub(super) fn components<'s>(auth: &Auth, secret: &'s str) -> impl Iterator<Item = &'s str> {
+    let lines = matches!(auth, Auth::QueryPair { .. }).then_some('\n');
+    secret.split(move |c| Some(c) == lines)
 }
 
 fn escape(text: &mut Vec<u8>, digits: &[u8; 16], byte: u8) {

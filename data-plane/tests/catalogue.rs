@@ -1,0 +1,411 @@
+//! Services of the catalogue at a running data plane: where their credentials stand, which headers
+//! and endpoints of theirs pass, and what their answers lose. The simulator plays the providers.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use ah5_contracts::connection::Auth;
+use ah5_contracts::id::{ConnectionId, WorkspaceId};
+use ah5_harness::stack::Stack;
+use ah5_providers::catalogue;
+use ah5_security::ring::KeyRing;
+use ah5_security::secret::SecretText;
+use ah5_security::vault::SealContext;
+use ah5_store::connections::{self, NewConnection};
+use ah5_store::database::Database;
+use ah5_store::tenant::Tenant;
+use ah5_store::workspaces;
+use ah5_testkit::client::{Answer, Call};
+use http::Method;
+use serde_json::{Value, json};
+use support::World;
+
+const GRAPH: &str = "graph.microsoft.com";
+const TELEGRAM: &str = "api.telegram.org";
+const TRELLO: &str = "api.trello.com";
+const STRIPE: &str = "api.stripe.com";
+const SALESFORCE: &str = "acme.my.salesforce.com";
+
+fn stack() -> Arc<Stack> {
+    static SHARED: Mutex<Weak<Stack>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(stack) = shared.upgrade() {
+        return stack;
+    }
+    let hosts = [GRAPH, TELEGRAM, TRELLO, STRIPE, SALESFORCE];
+    let stack = Arc::new(support::two_planes().plays(&hosts).start().unwrap());
+    *shared = Arc::downgrade(&stack);
+    stack
+}
+
+/// A world whose connection is to a service of the catalogue.
+struct Connected {
+    world: World,
+    id: String,
+    host: &'static str,
+}
+
+// === impl Connected ===
+
+impl Connected {
+    /// No route connects these services yet, so the row is written as one will write it.
+    async fn to(service: &str, host: &'static str, secret: &str) -> Self {
+        let world = World::closed(stack()).await;
+        let secrets = world.stack.folder().join("secrets");
+        let read = |name: &str| std::fs::read_to_string(secrets.join(name)).unwrap();
+        let owner = Database::parse(&SecretText::new(read("migrate-database-url"))).unwrap();
+        let (client, _driver) = owner.connect().await.unwrap();
+        let sql = "select workspace_id::text from ah5.t_connections where id::text = $1";
+        let row = client.query_one(sql, &[&world.connection]).await.unwrap();
+        let workspace: WorkspaceId = row.get::<_, String>(0).parse().unwrap();
+
+        let control = read("ah5_control_login-database-url");
+        let pool = Database::parse(&SecretText::new(control)).unwrap().pool(1);
+        let mut db = pool.get().await.unwrap();
+        let tenant = Tenant::begin(&mut db, workspace).await.unwrap();
+        let wrapped = workspaces::data_key(&tenant).await.unwrap().unwrap();
+        let ring = KeyRing::load(&secrets.join("key-ring.json")).unwrap();
+        let key = ring
+            .unwrap(workspace, &wrapped.ring_key_id, &wrapped.bytes)
+            .unwrap();
+        let service = catalogue::find(service).unwrap();
+        let auth = service.auth().unwrap_or(Auth::Bearer);
+        let (id, base) = (ConnectionId::random(), format!("https://{host}/"));
+        let context = SealContext {
+            workspace,
+            connection: id,
+            field: "secret",
+            version: 1,
+            service: &service.id,
+            auth: &auth,
+            destinations: &[&base],
+        };
+        let connection = NewConnection {
+            id,
+            provider: &service.provider,
+            service: &service.id,
+            label: "l",
+            base_url: &base,
+            auth: &serde_json::to_value(&auth).unwrap(),
+            granted_scopes: &[],
+            sealed: &key.seal(&context, &SecretText::new(secret.to_owned())),
+        };
+        connections::insert(&tenant, &connection).await.unwrap();
+        tenant.commit().await.unwrap();
+        Self {
+            world,
+            id: id.to_string(),
+            host,
+        }
+    }
+
+    /// A policy that allows these paths, with changes to its entry.
+    async fn allow(&self, methods: &[&str], patterns: &[&str], changes: &Value) -> String {
+        let base = format!("https://{}", self.host);
+        let mut entry = json!({"baseUrl": base, "methods": methods, "pathPatterns": patterns});
+        for (name, value) in changes.as_object().unwrap() {
+            entry[name] = value.clone();
+        }
+        let (world, lists) = (&self.world, json!([entry]));
+        let policy = world.owner.allow(&world.agent.id, &self.id, &lists).await;
+        world
+            .until(|| async {
+                let answer = self.send(self.call(Method::GET, "/known")).await;
+                !answer.contains("No policy") && !answer.contains("not found")
+            })
+            .await;
+        policy.unwrap()
+    }
+
+    fn call(&self, method: Method, target: &str) -> Call {
+        self.world.agent.proxy(&self.id, method, target)
+    }
+
+    async fn send(&self, call: Call) -> Answer {
+        self.world.send(call).await
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_path_is_put_in_last_and_never_comes_back() {
+    let token = "12345678:AbCdEfGhIjKlMnOpQrSt";
+    let telegram = Connected::to("telegram", TELEGRAM, token).await;
+    let paths = ["/bot*/*", "/bot/setWebhook", "/getMe", "/known"];
+    telegram.allow(&["GET", "POST"], &paths, &json!({})).await;
+    let answer = telegram
+        .send(telegram.call(Method::GET, "/bot/getMe"))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // The simulator repeats the path; the token stays here.
+    assert!(
+        answer.contains("/getMe") && !answer.contains("AbCdEf"),
+        "{}",
+        answer.text()
+    );
+    let sent = telegram.world.seen(&format!("/bot{token}/getMe")).await;
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].header("authorization").is_none());
+    let placeholder = telegram.call(Method::POST, "/bot1:mine/sendMessage");
+    assert_eq!(telegram.send(placeholder).await.status, 200);
+    assert_eq!(
+        telegram
+            .world
+            .seen(&format!("/bot{token}/sendMessage"))
+            .await
+            .len(),
+        1
+    );
+    let nowhere = telegram.send(telegram.call(Method::GET, "/getMe")).await;
+    let refused = nowhere.expect(400).unwrap();
+    assert!(
+        refused["error"].as_str().unwrap().contains("/bot"),
+        "{refused}"
+    );
+    assert!(telegram.world.seen("/getMe").await.is_empty());
+    // Where messages of the bot go is for a person to say, and a wildcard does not say it.
+    for path in ["/bot/setWebhook", "/bot/SetWebhook", "/bot1/setWebhook"] {
+        let call = telegram.call(Method::POST, &format!("{path}?url=https://evil.example"));
+        let refused = telegram.send(call).await.expect(403).unwrap();
+        let asks = refused
+            .to_string()
+            .contains("approvals are not available yet");
+        assert_eq!(asks, path == "/bot/setWebhook", "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_pair_of_parameters_is_put_in_last_and_is_not_the_callers() {
+    let trello = Connected::to("trello", TRELLO, "planted-app-key-1\nplanted-user-token-2").await;
+    trello
+        .allow(&["GET"], &["/1/**", "/known"], &json!({}))
+        .await;
+    let answer = trello
+        .send(trello.call(Method::GET, "/1/members/me?fields=name"))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let sent = trello.world.seen("/1/members/me").await;
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].contains("?fields=name&key=planted-app-key-1&token=planted-user-token-2"));
+    for query in ["key=mine", "TOKEN=mine", "%6bey=mine"] {
+        let call = trello.call(Method::GET, &format!("/1/members/you?{query}"));
+        trello.send(call).await.expect(400).unwrap();
+    }
+    assert!(trello.world.seen("/1/members/you").await.is_empty());
+    // A list of further URLs is what no policy can let pass.
+    let batch = trello
+        .send(trello.call(Method::GET, "/1/batch?urls=/members/me"))
+        .await;
+    batch.expect(403).unwrap();
+    assert!(trello.world.seen("/1/batch").await.is_empty());
+}
+
+#[tokio::test]
+async fn an_acting_header_passes_only_as_the_policy_names_it() {
+    let stripe = Connected::to("stripe", STRIPE, support::SECRET).await;
+    let named = json!({"headers": [{"name": "Stripe-Account", "value": "acct_1"}]});
+    stripe
+        .allow(&["GET", "POST"], &["/v1/**", "/known"], &named)
+        .await;
+    let with = |name: &str, value: &str| {
+        stripe
+            .call(Method::GET, "/v1/customers")
+            .header(name, value)
+    };
+    let answer = stripe.send(with("stripe-account", "acct_1")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    for (name, value) in [
+        ("Stripe-Account", "acct_2"),
+        ("Stripe-Context", "acct_1"),
+        ("Stripe-Version", "2020-08-27"),
+        ("X-HTTP-Method-Override", "DELETE"),
+    ] {
+        let refused = stripe.send(with(name, value)).await.expect(403).unwrap();
+        let error = refused["error"].as_str().unwrap();
+        assert!(error.contains(&name.to_ascii_lowercase()), "{refused}");
+    }
+    let sent = stripe.world.seen("/v1/customers").await;
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].header("stripe-account"), Some("acct_1"));
+    // Where events go is no business of `**`; keys are nobody's.
+    for path in ["/v1/webhook_endpoints", "/v1/ephemeral_keys"] {
+        stripe
+            .send(stripe.call(Method::POST, path))
+            .await
+            .expect(403)
+            .unwrap();
+        assert!(stripe.world.seen(path).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_a_policy_names_is_checked_when_it_is_written() {
+    let world = World::closed(stack()).await;
+    let lists = |headers: Value| {
+        let mut lists = world.allowlists(&["GET"], "/v2/**");
+        lists[0]["headers"] = headers;
+        json!({"agentId": world.agent.id, "connectionId": world.connection, "allowlists": lists})
+    };
+    for (headers, at) in [
+        (
+            json!([{"name": "X-HTTP-Method", "value": "a"}]),
+            "allowlists/0/headers/0/name",
+        ),
+        (json!([{"name": "prefer"}]), "allowlists/0/headers/0/value"),
+        (json!({}), "allowlists/0/headers"),
+    ] {
+        let answer = world
+            .owner
+            .post("/v1/policies", &lists(headers))
+            .await
+            .unwrap();
+        let refused = answer.expect(400).unwrap();
+        assert!(refused["error"].as_str().unwrap().contains(at), "{refused}");
+    }
+    let headers = json!([{"name": "prefer", "values": ["return=minimal"]}]);
+    let answer = world
+        .owner
+        .post("/v1/policies", &lists(headers.clone()))
+        .await
+        .unwrap();
+    let made = answer.expect(201).unwrap();
+    assert_eq!(
+        made["policy"]["allowlists"][0]["headers"], headers,
+        "{made}"
+    );
+}
+
+#[tokio::test]
+async fn each_request_of_a_batch_is_judged() {
+    let graph = Connected::to("microsoft-outlook-mail", GRAPH, support::SECRET).await;
+    let paths = ["/v1.0/$batch", "/v1.0/me/**", "/known"];
+    graph.allow(&["GET", "POST"], &paths, &json!({})).await;
+    let batch = |url: &str| {
+        let requests = json!([
+            {"id": "1", "method": "GET", "url": "/me/messages"},
+            {"id": "2", "method": "GET", "url": url},
+        ]);
+        let call = graph.call(Method::POST, "/v1.0/$batch");
+        call.json(&json!({"requests": requests}))
+    };
+    let answer = graph.send(batch("/me/events")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let refused = graph
+        .send(batch("/users/boss/messages"))
+        .await
+        .expect(403)
+        .unwrap();
+    assert!(
+        refused["error"].as_str().unwrap().contains("Request 2"),
+        "{refused}"
+    );
+    for body in ["", "{}", "{\"requests\":[{\"id\":\"1\"}]}", "[1]"] {
+        let call = graph.call(Method::POST, "/v1.0/$batch");
+        let call = call
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+        graph.send(call).await.expect(403).unwrap();
+    }
+    assert_eq!(graph.world.seen("/v1.0/$batch").await.len(), 1);
+    let spelled = graph
+        .call(Method::POST, "/V1.0/$BATCH")
+        .json(&json!({"requests": []}));
+    graph.send(spelled).await.expect(403).unwrap();
+}
+
+#[tokio::test]
+async fn names_that_differ_in_case_are_one_where_the_service_takes_them_so() {
+    let graph = Connected::to("microsoft-outlook-mail", GRAPH, support::SECRET).await;
+    let policy = graph
+        .allow(&["GET", "POST"], &["/v1.0/me/**", "/known"], &json!({}))
+        .await;
+    let rules = json!({"response": [], "request": [{"label": "none", "action": "deny",
+        "match": {"methods": ["POST"], "body": [{"path": "never", "op": "exists"}]}}]});
+    let path = format!("/v1/policies/{policy}/rules");
+    let changed = graph
+        .world
+        .owner
+        .put(&path, &json!({"rules": rules}))
+        .await
+        .unwrap();
+    changed.expect(200).unwrap();
+    let send = |body: &str| {
+        let call = graph.call(Method::POST, "/v1.0/me/sendMail");
+        let call = call.header("content-type", "application/json");
+        graph.send(call.body(body.to_owned()))
+    };
+    graph
+        .world
+        .until(|| async { send("{\"never\":1}").await.status == 403 })
+        .await;
+    assert_eq!(send("{\"a\":1}").await.status, 200);
+    let refused = send("{\"subject\":1,\"Subject\":2}")
+        .await
+        .expect(403)
+        .unwrap();
+    assert!(refused.to_string().contains("given twice"), "{refused}");
+}
+
+#[tokio::test]
+async fn links_that_are_authority_are_taken_out_of_answers() {
+    let drive = Connected::to("microsoft-onedrive", GRAPH, support::SECRET).await;
+    drive
+        .allow(&["GET", "POST"], &["/raw/**", "/known"], &json!({}))
+        .await;
+    let body = json!({"value": [{"name": "a", "@microsoft.graph.downloadUrl": "https://x/?t=1"}]});
+    let body = body.to_string();
+    let raw = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let handled = drive.call(Method::POST, "/raw/Drive/root");
+    let answer = drive
+        .send(handled.header("content-type", "text/plain").body(raw))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.contains("\"name\":\"a\""), "{}", answer.text());
+    assert!(!answer.contains("downloadUrl"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_connection_goes_nowhere_but_to_its_services_hosts() {
+    let stranger = Connected::to("stripe", TRELLO, support::SECRET).await;
+    let base = format!("https://{TRELLO}");
+    let lists = json!([{"baseUrl": base, "methods": ["GET"], "pathPatterns": ["/**"]}]);
+    let world = &stranger.world;
+    world
+        .owner
+        .allow(&world.agent.id, &stranger.id, &lists)
+        .await
+        .unwrap();
+    // The other connection's policy came later: once it counts, this one would.
+    world.allow(&["GET"], "/v2/**").await;
+    let answer = stranger
+        .send(stranger.call(Method::GET, "/v1/balance"))
+        .await;
+    answer.expect(404).unwrap();
+    assert!(world.seen("/v1/balance").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_parameter_that_would_change_the_method_is_refused() {
+    let salesforce = Connected::to("salesforce", SALESFORCE, support::SECRET).await;
+    salesforce
+        .allow(
+            &["GET", "POST"],
+            &["/services/data/**", "/known"],
+            &json!({}),
+        )
+        .await;
+    let account = "/services/data/v61.0/sobjects/Account/1";
+    let answer = salesforce.send(salesforce.call(Method::GET, account)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let steered = salesforce.call(Method::POST, &format!("{account}?_HttpMethod=DELETE"));
+    let refused = salesforce.send(steered).await.expect(400).unwrap();
+    assert!(
+        refused["error"].as_str().unwrap().contains("_HttpMethod"),
+        "{refused}"
+    );
+    assert_eq!(salesforce.world.seen(account).await.len(), 1);
+}

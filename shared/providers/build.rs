@@ -1,0 +1,26 @@
+//! Lists the files of `services` and `oauth`, so that a new one is in the catalogue by being there.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{fs, io};
+
+fn main() -> io::Result<()> {
+    let out = std::env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
+    let mut text = String::new();
+    for (name, folder) in [("SERVICES", "services"), ("OAUTH", "oauth")] {
+        println!("cargo::rerun-if-changed={folder}");
+        let files = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let mut files: Vec<_> = fs::read_dir(files)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<io::Result<_>>()?;
+        files.retain(|path| path.extension().is_some_and(|kind| kind == "toml"));
+        files.sort();
+        let _ = writeln!(text, "const {name}: &[(&str, &str)] = &[");
+        for path in files {
+            let stem = path.file_stem().unwrap_or_default();
+            let _ = writeln!(text, "    ({stem:?}, include_str!({path:?})),");
+        }
+        text.push_str("];\n");
+    }
+    fs::write(Path::new(&out).join("files.rs"), text)
+}

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use super::UrlError;
 use super::path::escape;
 
-/// Appends the canonical form of a raw query. `&`, `=`, `+` and `;` may delimit, so they stay as
-/// they were written, bare or encoded.
+/// Appends the canonical form of a raw query. `&`, `=` and `+` delimit, so they stay as they were
+/// written, bare or encoded. A bare `;` delimits for some servers and not for us: it is encoded, so
+/// that nobody finds a parameter there that no rule has seen.
 pub(super) fn append(out: &mut String, raw: &str) -> Result<(), UrlError> {
     let bytes = raw.as_bytes();
     let mut i = 0;
@@ -28,7 +29,7 @@ pub(super) fn append(out: &mut String, raw: &str) -> Result<(), UrlError> {
             i += 3;
             continue;
         }
-        if is_literal(byte) || matches!(byte, b'&' | b'=' | b'+' | b';') {
+        if is_literal(byte) || matches!(byte, b'&' | b'=' | b'+') {
             out.push(char::from(byte));
         } else {
             push_escaped(out, byte);

@@ -79,6 +79,16 @@ fn one_target_has_one_spelling() {
 }
 
 #[test]
+fn a_semicolon_starts_no_parameter_for_anyone() {
+    for query in ["a=1;admin=true", "a=1%3badmin=true", "a=1%3Badmin=true"] {
+        let url = CanonicalUrl::parse(&format!("https://h.example/?{query}")).unwrap();
+        assert_eq!(url.query(), Some("a=1%3Badmin=true"));
+        let pairs: Vec<_> = url.query_pairs().collect();
+        assert_eq!(pairs, [("a".into(), "1;admin=true".into())]);
+    }
+}
+
+#[test]
 fn ambiguity_is_refused_by_name() {
     use UrlError as E;
     for (text, error) in [

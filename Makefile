@@ -1,6 +1,6 @@
 # Thin on purpose: every recipe is a real command that can be typed by hand.
 
-.PHONY: bench-quick build cases check clean demo fmt help run test
+.PHONY: bench-policy bench-quick build cases check clean demo fmt fuzz help run test
 
 # Where cargo puts what it builds.
 TARGET = $(or $(CARGO_TARGET_DIR),target)
@@ -41,6 +41,9 @@ bench-quick: ## CPU time per call, beside nginx and a bare pass-through
 	./.ci/prerequisites
 	cargo build --profile bench-lto -p ah5-control-plane -p ah5-data-plane -p ah5-bench --bins
 	"$(TARGET)/bench-lto/ah5-bench" quick
+
+fuzz: ## Fuzz the policy engine: TIME=seconds for each target (120), TARGETS="url sse"
+	@./.ci/fuzz
 
 fmt: ## Format the code
 	cargo fmt --all

@@ -75,6 +75,20 @@ proptest! {
         }
     }
 
+    /// By the grammar of RFC 3986, whose normal form it already is.
+    #[test]
+    fn a_strict_reader_finds_the_canonical_form_normal(rough in rough_path()) {
+        if let Ok(ours) = CanonicalUrl::parse(&format!("https://h.example/{rough}")) {
+            let text = ours.to_string();
+            let strict = fluent_uri::Uri::parse(text.as_str()).expect("RFC 3986 allows it");
+            prop_assert_eq!(strict.path().as_str(), ours.path());
+            prop_assert_eq!(strict.query().map(|query| query.as_str()), ours.query());
+            prop_assert!(!strict.has_fragment());
+            let normal = strict.normalize();
+            prop_assert_eq!(normal.as_str(), text.as_str());
+        }
+    }
+
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC{0,60}") {
         let _ = CanonicalUrl::parse(&text);

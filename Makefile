@@ -42,6 +42,11 @@ bench-quick: ## CPU time per call, beside nginx and a bare pass-through
 	cargo build --profile bench-lto -p ah5-control-plane -p ah5-data-plane -p ah5-bench --bins
 	"$(TARGET)/bench-lto/ah5-bench" quick
 
+bench-policy: ## The policy engine: instructions (needs valgrind), CPU time and memory
+	cargo bench -p ah5-policy --bench instructions
+	cargo bench -p ah5-policy --bench decide
+	cargo bench -p ah5-policy --bench filter
+
 fuzz: ## Fuzz the policy engine: TIME=seconds for each target (120), TARGETS="url sse"
 	@./.ci/fuzz
 

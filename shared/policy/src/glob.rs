@@ -4,7 +4,7 @@
 //! Matching keeps the set of pattern positions that are alive, so its cost is bounded by path
 //! length times pattern length whatever either holds; there is no backtracking to blow up.
 
-use crate::url::{UrlError, canonical_literal};
+use crate::url::{UrlError, canonical_literal, decode_text};
 
 /// A compiled path pattern.
 #[derive(Clone, Debug)]
@@ -117,7 +117,8 @@ fn check_segments(pattern: &str) -> Result<(), GlobError> {
         if empty_before_end {
             return Err(UrlError::EmptySegment.into());
         }
-        if matches!(segment, "." | "..") {
+        // Also written as `%2e`: a canonical path has none left.
+        if matches!(&*decode_text(segment), "." | "..") {
             return Err(UrlError::AboveRoot.into());
         }
         empty_before_end = segment.is_empty();
@@ -276,7 +277,17 @@ mod tests {
     #[test]
     fn refuses_patterns_that_can_never_match() {
         for bad in [
-            "", "v1/*", "/a//b", "/../x", "/a/./*", "/a%2fb", "/a%", "/a?x=*", "/a%00*",
+            "",
+            "v1/*",
+            "/a//b",
+            "/../x",
+            "/a/./*",
+            "/a/%2e%2E/*",
+            "/%2e",
+            "/a%2fb",
+            "/a%",
+            "/a?x=*",
+            "/a%00*",
         ] {
             assert!(Glob::compile(bad).is_err(), "{bad}");
         }

@@ -7,11 +7,13 @@ use ah5_contracts::policy::Method;
 use ah5_policy::{Body, CanonicalUrl, Facts, Patterns, decide_all};
 use criterion::{Criterion, criterion_group, criterion_main};
 
+mod cpu;
 mod policies;
 
+use cpu::CpuTime;
 use policies::{compile, message, rules};
 
-fn decide(c: &mut Criterion) {
+fn decide(c: &mut Criterion<CpuTime>) {
     let url = CanonicalUrl::parse("https://api.example.com/v1/messages/send").unwrap();
     let text = message();
     let body = Body::new(text.as_bytes(), Some("application/json"));
@@ -36,7 +38,7 @@ fn decide(c: &mut Criterion) {
     }
 }
 
-fn compiling(c: &mut Criterion) {
+fn compiling(c: &mut Criterion<CpuTime>) {
     let stored = rules(20, 0, true);
     c.bench_function("compile 20 rules, new patterns", |b| {
         b.iter(|| compile(&stored, &mut Patterns::default()));
@@ -76,9 +78,7 @@ fn resident() -> usize {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .warm_up_time(std::time::Duration::from_millis(300))
-        .measurement_time(std::time::Duration::from_secs(1));
+    config = cpu::criterion();
     targets = decide, compiling
 }
 criterion_main!(benches);

@@ -12,10 +12,12 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 mod answers;
+mod cpu;
 
 use answers::{chat, filter, mails};
+use cpu::CpuTime;
 
-fn bodies(c: &mut Criterion) {
+fn bodies(c: &mut Criterion<CpuTime>) {
     for (name, rules) in [
         ("fields", filter(Some(&["sizeEstimate", "threadId"]), &[])),
         ("all_pii", filter(None, &["all_pii"])),
@@ -33,7 +35,7 @@ fn bodies(c: &mut Criterion) {
     }
 }
 
-fn streams(c: &mut Criterion) {
+fn streams(c: &mut Criterion<CpuTime>) {
     let rules = filter(None, &["all_pii"]);
     let stream = chat(EVENTS);
     let mut group = c.benchmark_group("chat stream, a word an event");
@@ -53,7 +55,7 @@ fn streams(c: &mut Criterion) {
 }
 
 /// What every answer pays, whatever its policy.
-fn own_links(c: &mut Criterion) {
+fn own_links(c: &mut Criterion<CpuTime>) {
     let links = Arc::new(OwnLinks::new(&["https://ah5.example.com"]));
     let mut picture = vec![0_u8; 100 << 10];
     let mut state = 1_u64;
@@ -91,5 +93,9 @@ fn own_links(c: &mut Criterion) {
 
 const EVENTS: usize = 800;
 
-criterion_group!(benches, bodies, streams, own_links);
+criterion_group! {
+    name = benches;
+    config = cpu::criterion();
+    targets = bodies, streams, own_links
+}
 criterion_main!(benches);

@@ -124,12 +124,18 @@ impl OwnLinks {
             return;
         }
         let mut links = self.links(text, &|at| at, &|at| at);
-        if let Some(folded) = fold(text, true, true).folded {
-            let (start, end) = (|at| folded.raw_start(at), |at| folded.raw_end(at));
-            links.extend(self.links(&folded.text, &start, &end));
+        let fold = fold(text, !goes_on, true);
+        match (fold.folded, fold.open) {
+            (Some(folded), _) => {
+                let (start, end) = (|at| folded.raw_start(at), |at| folded.raw_end(at));
+                links.extend(self.links(&folded.text, &start, &end));
+            }
+            // The last escape is cut, and may turn out to be nothing.
+            (None, Some(open)) => links.extend(self.links(&text[..open], &|at| at, &|at| at)),
+            (None, None) => {}
         }
         for link in links {
-            if goes_on && may_go_on(text, link.end) {
+            if goes_on && (link.may_go_on || may_go_on(text, link.end)) {
                 let open = found.open.map_or(link.start, |open| open.min(link.start));
                 found.open = Some(open);
             } else if link.acts {
@@ -172,6 +178,7 @@ impl OwnLinks {
                 if is_whole && origin.is_followed_well(&text[from..stop], may_go_on(text, stop)) {
                     links.push(Link {
                         acts: acts(&text[from..stop]),
+                        may_go_on: stop == text.len(),
                         start: start(at),
                         end: end(stop),
                     });
@@ -185,6 +192,8 @@ impl OwnLinks {
 
 struct Link {
     acts: bool,
+    /// Nothing follows it as it was looked at: without what is invisible.
+    may_go_on: bool,
     start: usize,
     end: usize,
 }

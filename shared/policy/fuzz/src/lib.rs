@@ -7,6 +7,7 @@ mod body;
 mod compile;
 mod filter;
 mod glob;
+mod links;
 mod pattern;
 mod url;
 
@@ -14,17 +15,19 @@ pub use body::body;
 pub use compile::compile;
 pub use filter::{json, ndjson, sse, text};
 pub use glob::glob;
+pub use links::links;
 pub use pattern::pattern;
 pub use url::url;
 
 /// A target and its name: that of its file in `fuzz_targets/` and of its folder in `seeds/`.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("body", body),
     ("compile", compile),
     ("glob", glob),
     ("json", json),
+    ("links", links),
     ("ndjson", ndjson),
     ("pattern", pattern),
     ("sse", sse),

@@ -148,15 +148,29 @@ fn escape_start(text: &[u8], stop: usize) -> usize {
     }
 }
 
-/// A line may end within a word of quoted-printable, and a backslash begins an escape.
+/// A line may end within a word of quoted-printable, a backslash begins an escape, and readers see
+/// neither `<wbr>` nor some characters beyond ASCII.
 fn is_inside_name(text: &[u8]) -> bool {
-    matches!(
-        text,
-        [.., b'\\' | b'='] | [.., b'=', b'\r' | b'\n'] | [.., b'=', b'\r', b'\n']
-    )
+    ends_in_tag(text)
+        || matches!(
+            text,
+            [.., b'\\' | b'=' | 0x80..] | [.., b'=', b'\r' | b'\n'] | [.., b'=', b'\r', b'\n']
+        )
+}
+
+/// Whether the text ends with `<wbr>` in one of its spellings, or with the start of it.
+fn ends_in_tag(text: &[u8]) -> bool {
+    let from = text.len().saturating_sub(WBR.len());
+    let Some(at) = text[from..].iter().rposition(|byte| *byte == b'<') else {
+        return false;
+    };
+    let tag = text[from + at..].to_ascii_lowercase();
+    WBR.starts_with(&tag) || matches!(&*tag, b"<wbr>" | b"<wbr/" | b"<wbr/>")
 }
 
 /// More than any link of ours, be it in three layers of base64.
 const HOLD: usize = 4096;
+/// The longest spelling.
+const WBR: &[u8] = b"<wbr />";
 /// `\u002f`, less its last character.
 const LONGEST_ESCAPE: usize = 5;

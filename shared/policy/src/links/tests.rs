@@ -74,6 +74,8 @@ fn forms() -> Vec<String> {
         r#"{"a":"https:\/\/ah5.example.com\/reset-password?token\u003dZm9vYmFyYmF6\u0026x"}"#
             .into(),
         format!("see {tracked} there"),
+        "at https://ah5.example.com/reset-<WBR />pass\u{200b}word?token=Zm9v<wbr>YmFyYmF6 now"
+            .into(),
         format!("Content-Transfer-Encoding: quoted-printable\r\n\r\n{quoted}"),
         serde_json::json!({"raw": quoted}).to_string(),
         serde_json::json!({"data": URL_SAFE_NO_PAD.encode(&html)}).to_string(),

@@ -37,6 +37,11 @@ fn json_holds() {
 }
 
 #[test]
+fn links_holds() {
+    smoke("links", 1000);
+}
+
+#[test]
 fn ndjson_holds() {
     smoke("ndjson", 2000);
 }

@@ -30,6 +30,8 @@ pub struct Session {
 pub enum Proof {
     Passkey,
     Password,
+    /// At another party.
+    Provider,
 }
 
 /// # Errors
@@ -200,6 +202,7 @@ impl Proof {
         match self {
             Self::Passkey => "passkey",
             Self::Password => "password",
+            Self::Provider => "provider",
         }
     }
 }

@@ -96,22 +96,13 @@ pub async fn by_email(
     client: &impl GenericClient,
     email: &str,
 ) -> Result<Option<(User, Option<String>)>, StoreError> {
-    let sql = format!("{SELECT} where email = $1");
+    let sql = format!(
+        "select {COLUMNS}, (select password_hash from ah5.t_accounts a
+            where a.user_id = t_users.id and a.provider_id = 'credential') as password_hash
+         from ah5.t_users where email = $1"
+    );
     let row = client.query_opt(&sql, &[&email]).await?;
-    Ok(row.as_ref().map(read_with_password))
-}
-
-/// The user and his password's hash.
-///
-/// # Errors
-/// The database fails.
-pub async fn by_id(
-    client: &impl GenericClient,
-    id: UserId,
-) -> Result<Option<(User, Option<String>)>, StoreError> {
-    let sql = format!("{SELECT} where id = $1");
-    let row = client.query_opt(&sql, &[&id.uuid()]).await?;
-    Ok(row.as_ref().map(read_with_password))
+    Ok(row.map(|row| (read(&row), row.get("password_hash"))))
 }
 
 /// How somebody is called: by name, or else by address.
@@ -139,16 +130,6 @@ pub async fn proven_email(
 
 const COLUMNS: &str =
     "id, email, name, image, email_verification, disabled_at, created_at, updated_at";
-
-const SELECT: &str = "
-    select id, email, name, image, email_verification, disabled_at, created_at, updated_at,
-           (select password_hash from ah5.t_accounts a
-            where a.user_id = t_users.id and a.provider_id = 'credential') as password_hash
-    from ah5.t_users";
-
-fn read_with_password(row: &Row) -> (User, Option<String>) {
-    (read(row), row.get("password_hash"))
-}
 
 fn read(row: &Row) -> User {
     User {

@@ -31,8 +31,8 @@ check: ## Formatting and lints, warnings denied
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and bans were not checked (cargo install cargo-deny)"; fi
 
-test: ## Every test; installs PostgreSQL, nginx and the servers of tests first where it may
-	./.ci/prerequisites
+test: ## Every test; installs PostgreSQL, nginx, Chromium and the servers of tests first where it may
+	./.ci/prerequisites test
 	./.ci/test-servers
 	cargo build --workspace --bins
 	cargo test --workspace

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::error::AppError;
 use crate::keys::Keys;
 use crate::mail::Mail;
+use crate::passkey::RelyingParty;
 use crate::routes::session::refusal::AuthResult;
 use crate::social::Parties;
 
@@ -40,12 +41,14 @@ pub struct Inner {
     pub exports: Arc<Semaphore>,
     /// Of work that goes on after its answer.
     aside: Arc<Semaphore>,
+    pub relying_party: RelyingParty,
     audit_key: AuditKey,
     /// This process's own audit chains.
     spool: SpoolId,
 }
 
 /// An audit row in the making.
+#[derive(Clone)]
 pub struct Record {
     pub actor: (ActorKind, String),
     pub action: Action,
@@ -70,6 +73,7 @@ impl App {
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
             exports: Arc::new(Semaphore::new(4)),
+            relying_party: RelyingParty::new(&config.origin),
             config,
             pool,
             keys,

@@ -4,6 +4,7 @@ pub mod caller;
 pub mod cookie;
 pub mod origin;
 pub mod rate;
+pub mod recent;
 pub mod stronger;
 pub mod target;
 pub mod throttle;

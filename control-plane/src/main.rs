@@ -12,6 +12,8 @@ mod input;
 mod keys;
 mod listener;
 mod mail;
+mod owners;
+mod passkey;
 mod people;
 mod router;
 mod routes;

@@ -18,6 +18,7 @@ use ah5_edge::client;
 use crate::app::{App, now};
 use crate::auth::caller::{Caller, Via};
 use crate::auth::rate::Bucket;
+use crate::auth::recent::{self, Recent};
 use crate::edge;
 use crate::error::AppError;
 use crate::input::{self, MAX_BODY};
@@ -43,6 +44,7 @@ pub fn build(app: &App) -> Router {
             name: (route.method, route.path),
             right: route.right,
             limit: route.limit,
+            recent: route.recent,
         };
         let handler = route
             .handler
@@ -72,6 +74,7 @@ struct Guard {
     name: (&'static str, &'static str),
     right: Right,
     limit: Option<Bucket>,
+    recent: bool,
 }
 
 async fn guarded(
@@ -90,7 +93,15 @@ async fn guarded(
         let caller = authenticate(&app, client, request.headers()).await?;
         tracing::debug!(credential = %caller.credential(), "authenticated");
         admit(&caller, right)?;
+        if guard.recent {
+            recent::check(&app, &caller).await?;
+        }
         request.extensions_mut().insert(caller);
+    } else if guard.recent {
+        match Recent::of_cookie(&app, request.headers()).await {
+            Ok(recent) => drop(request.extensions_mut().insert(recent)),
+            Err(refusal) => return Ok(refusal.into_response()),
+        }
     }
     if declared_length(request.headers()) > MAX_BODY {
         return Err(input::too_large());

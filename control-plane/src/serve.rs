@@ -130,6 +130,7 @@ async fn keep_house(app: App) {
                     tracing::info!(partition = name, "expired audit rows were dropped");
                 }
             }
+            ah5_store::ceremonies::prune(&db).await?;
             ah5_store::sessions::prune(&db).await?;
             ah5_store::assertions::prune(&db).await?;
             ah5_store::mail_proofs::prune(&db).await?;

@@ -7,6 +7,8 @@ use ah5_security::secret::SecretText;
 
 const SESSION: &str = "better-auth.session_token";
 const BROWSER: &str = "better-auth.state";
+const CEREMONY: &str = "better-auth.better-auth-passkey";
+const CEREMONY_SECONDS: u32 = 300;
 const FORGETFUL: &str = "better-auth.dont_remember";
 /// Days a session lives, counted anew at most once a day.
 pub const SESSION_DAYS: i32 = 30;
@@ -59,6 +61,22 @@ pub fn set_sign_in_browser(secret: &SecretText, https: bool, seconds: i32) -> He
 
 pub fn clear_sign_in_browser(https: bool) -> HeaderValue {
     let (name, end) = (browser_name(https), attributes(https));
+    header_value(&format!("{name}=; Max-Age=0{end}"), false)
+}
+
+/// Names the passkey ceremony that this browser has begun.
+pub fn set_ceremony(token: &SecretText, https: bool) -> HeaderValue {
+    let (name, end) = (prefixed(CEREMONY, https), attributes(https));
+    let text = format!("{name}={}; Max-Age={CEREMONY_SECONDS}{end}", token.expose());
+    header_value(&text, true)
+}
+
+pub fn ceremony_token(headers: &HeaderMap, https: bool) -> Option<SecretText> {
+    value(headers, &prefixed(CEREMONY, https)).map(|value| SecretText::new(value.to_owned()))
+}
+
+pub fn clear_ceremony(https: bool) -> HeaderValue {
+    let (name, end) = (prefixed(CEREMONY, https), attributes(https));
     header_value(&format!("{name}=; Max-Age=0{end}"), false)
 }
 

@@ -11,9 +11,9 @@ use crate::app::App;
 use crate::auth::rate::Bucket;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
-    activity, agents, audit, connections, dashboard, enrolment, exchange, health, passwords,
-    policies, profile, session, sessions, sign_up, social, templates, tokens, verification,
-    workspace,
+    activity, agents, audit, connections, dashboard, enrolment, exchange, health, passkeys,
+    passwords, policies, profile, reauthenticate, session, sessions, sign_up, social, templates,
+    tokens, verification, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -35,6 +35,8 @@ pub struct Route {
     pub path: &'static str,
     pub right: Right,
     pub limit: Option<Bucket>,
+    /// Whether the person must have proved themselves in the last five minutes.
+    pub recent: bool,
     pub handler: MethodRouter<App>,
 }
 
@@ -74,6 +76,18 @@ pub fn table() -> Vec<Route> {
         post("/api/auth/revoke-session", Open, sessions::revoke),
         post("/api/auth/revoke-sessions", Open, sessions::revoke_all),
         post("/api/auth/revoke-other-sessions", Open, sessions::revoke_others),
+        post("/api/auth/reauthenticate", Open, reauthenticate::reauthenticate).limited(Bucket::SignIn),
+        get("/api/auth/reauthenticate/options", Open, reauthenticate::options).limited(Bucket::SignIn),
+        // Passkeys
+        get("/api/auth/passkey/generate-register-options", Open, passkeys::register::options).recent(),
+        post("/api/auth/passkey/verify-registration", Open, passkeys::register::verify).recent(),
+        get("/api/auth/passkey/generate-authenticate-options", Open, passkeys::sign_in::options).limited(Bucket::SignIn),
+        post("/api/auth/passkey/generate-authenticate-options", Open, passkeys::sign_in::options_for).limited(Bucket::SignIn),
+        post("/api/auth/passkey/verify-authentication", Open, passkeys::sign_in::verify).limited(Bucket::SignIn),
+        get("/api/auth/passkey/list-user-passkeys", Open, passkeys::list),
+        post("/api/auth/passkey/update-passkey", Open, passkeys::rename),
+        post("/api/auth/passkey/delete-passkey", Open, passkeys::remove).recent(),
+        // A session's tokens for the API
         post("/api/auth/token", Open, exchange::exchange).limited(Bucket::Exchange),
         post("/api/internal/token/exchange", Open, exchange::exchange).limited(Bucket::Exchange),
         // Agents
@@ -119,7 +133,7 @@ pub fn table() -> Vec<Route> {
         post("/v1/workspaces", Session(Viewer), workspace::create),
         get("/v1/workspaces/current", User(Viewer, S::WorkspacesRead), workspace::current),
         put("/v1/workspaces/current", User(Owner, S::WorkspacesWrite), workspace::rename),
-        post("/v1/workspaces/current/transfer", Session(Owner), workspace::transfer),
+        post("/v1/workspaces/current/transfer", Session(Owner), workspace::transfer).recent(),
         get("/v1/workspaces/current/members", User(Viewer, S::WorkspacesRead), people::list),
         put("/v1/workspaces/current/members/{id}", Session(Admin), people::set_role),
         delete("/v1/workspaces/current/members/{id}", Session(Viewer), people::remove),
@@ -146,6 +160,14 @@ impl Route {
             ..self
         }
     }
+
+    /// Only for people who have proved themselves in the last five minutes.
+    fn recent(self) -> Self {
+        Self {
+            recent: true,
+            ..self
+        }
+    }
 }
 
 macro_rules! methods {
@@ -160,6 +182,7 @@ macro_rules! methods {
                 path,
                 right,
                 limit: None,
+                recent: false,
                 handler: routing::$name(handler),
             }
         }
@@ -236,6 +259,22 @@ mod tests {
                 "POST /api/auth/revoke-session",
                 "POST /api/auth/revoke-sessions",
                 "POST /api/auth/revoke-other-sessions",
+                "POST /api/auth/passkey/verify-registration",
+                "POST /api/auth/passkey/update-passkey",
+                "POST /api/auth/passkey/delete-passkey",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_stolen_session_must_not_do_takes_recent_proof() {
+        assert_eq!(
+            names(|route| route.recent),
+            [
+                "GET /api/auth/passkey/generate-register-options",
+                "POST /api/auth/passkey/verify-registration",
+                "POST /api/auth/passkey/delete-passkey",
+                "POST /v1/workspaces/current/transfer",
             ]
         );
     }

@@ -177,7 +177,7 @@ async fn end_what_a_thief_may_hold(tenant: &Tenant<'_>, user: UserId) -> AuthRes
 }
 
 /// The signed-in user's own password, in a field of the body.
-async fn check_own(
+pub async fn check_own(
     app: &App,
     here: &Session,
     input: &Input,

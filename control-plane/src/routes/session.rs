@@ -11,7 +11,7 @@ use ah5_contracts::audit::{Action, ActorKind};
 use ah5_contracts::id::{SessionId, UserId, WorkspaceId};
 use ah5_security::secret::SecretText;
 use ah5_security::{hash, password, random};
-use ah5_store::sessions::{self, Session};
+use ah5_store::sessions::{self, Proof, Session};
 use ah5_store::tenant::Tenant;
 use ah5_store::users::{self, User};
 use ah5_store::{StoreError, members};
@@ -45,7 +45,8 @@ pub async fn sign_in(
     let attempt = Attempt::sign_in(&app, &email, client.0).await?;
     let user = check_password(&app, &email, given, attempt).await?;
     let remember = input.value("rememberMe") != Some(&Value::Bool(false));
-    let cookies = open(&app, user.id, client, &headers, remember).await?;
+    let from = (client, &headers);
+    let cookies = open(&app, user.id, Proof::Password, from, remember).await?;
     let location = target
         .as_ref()
         .map(|target| (header::LOCATION, target.as_str().to_owned()));
@@ -193,39 +194,61 @@ async fn check_password(
         return Err(Refusal::Code(StatusCode::UNAUTHORIZED, code));
     };
     attempt.succeeded(app).await?;
+    admit(&user)?;
+    Ok(user)
+}
+
+/// Whether this person may be signed in at all.
+pub fn admit(user: &User) -> AuthResult<()> {
     if user.disabled {
         return Err(Refusal::Code(StatusCode::FORBIDDEN, "ACCOUNT_DISABLED"));
     }
     if user.email_verification == "pending" {
         return Err(Refusal::Code(StatusCode::FORBIDDEN, "EMAIL_NOT_VERIFIED"));
     }
-    Ok(user)
+    Ok(())
 }
 
-/// Starts a session of the user, under a token that nobody has seen before.
+/// Starts a session of the user, who has just proved himself.
 pub async fn open(
     app: &App,
     user: UserId,
-    client: Client,
-    headers: &HeaderMap,
+    proof: Proof,
+    from: (Client, &HeaderMap),
     remember: bool,
 ) -> AuthResult<Cookies> {
-    let token = random::token("");
-    let browser = headers.get(header::USER_AGENT);
-    let browser = browser.and_then(|value| value.to_str().ok());
     let workspace = home(app, user).await?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
+    let (cookies, _) = open_in(app, &tenant, user, proof, from, remember).await?;
+    tenant.commit().await?;
+    Ok(cookies)
+}
+
+/// The same in a transaction, under a token that nobody has seen before.
+pub async fn open_in(
+    app: &App,
+    tenant: &Tenant<'_>,
+    user: UserId,
+    proof: Proof,
+    (client, headers): (Client, &HeaderMap),
+    remember: bool,
+) -> AuthResult<(Cookies, SessionId)> {
+    let token = random::token("");
+    let browser = headers.get(header::USER_AGENT);
+    let browser = browser.and_then(|value| value.to_str().ok());
     let digest = hash::sha256(token.expose().as_bytes());
     let (id, days) = (SessionId::random(), cookie::SESSION_DAYS);
     let from = (&*client.0.to_string(), browser);
-    sessions::insert(&*tenant, id, user, &digest, days, from).await?;
-    record(app, &tenant, user, Action::UserSignedIn).await?;
-    tenant.commit().await?;
+    sessions::insert(&**tenant, id, user, &digest, days, proof, from).await?;
+    let actor = (ActorKind::User, user.to_string());
+    let details = json!({"method": proof.as_str()});
+    let record = Record::new(actor, Action::UserSignedIn, details);
+    app.record(tenant, record).await?;
     // Clients take the first cookie for the session's.
     let cookies = cookie::set_session(&token, app.config.origin.https, remember);
     let cookies = cookies.into_iter().map(|c| (header::SET_COOKIE, c));
-    Ok(AppendHeaders(cookies.collect()))
+    Ok((AppendHeaders(cookies.collect()), id))
 }
 
 /// The workspace in which what a person does to his own account is recorded.

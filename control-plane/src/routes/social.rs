@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use ah5_contracts::id::UserId;
 use ah5_security::secret::SecretText;
+use ah5_store::sessions;
 use ah5_store::sign_in_flows::{self, Flow};
 
 use crate::app::{App, now};
@@ -178,7 +179,14 @@ async fn arrive(
         return Ok((flow.return_to.clone(), AppendHeaders(Vec::new())));
     }
     let Settled { user, new } = settle::sign_in(app, party.id(), &profile).await?;
-    let cookies = open(app, user, client, headers, true).await?;
+    let cookies = open(
+        app,
+        user,
+        sessions::Proof::Provider,
+        (client, headers),
+        true,
+    )
+    .await?;
     let target = flow.new_user_to.as_ref().filter(|_| new);
     Ok((target.unwrap_or(&flow.return_to).clone(), cookies))
 }

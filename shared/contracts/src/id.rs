@@ -60,6 +60,7 @@ id! {
     AuditId,
     ConnectionId,
     InvitationId,
+    PasskeyId,
     PersonalTokenId,
     PolicyId,
     SecretId,

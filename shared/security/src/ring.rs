@@ -235,6 +235,13 @@ impl KeyRing {
         })
     }
 
+    /// Bytes that nobody without the ring can tell from random ones. The same message gives the same
+    /// bytes until the ring's current key changes.
+    #[must_use]
+    pub fn decoy(&self, message: &[u8]) -> [u8; 32] {
+        mac(&self.derive(&self.keys[&self.current], "decoy"), message)
+    }
+
     fn cipher(&self, id: &str, purpose: &str) -> Option<Aes256GcmSiv> {
         let key = self.derive(self.keys.get(id)?, purpose);
         Some(Aes256GcmSiv::new((&*key).into()))

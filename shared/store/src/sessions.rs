@@ -25,6 +25,15 @@ pub struct Session {
     pub user_agent: Option<String>,
 }
 
+/// How a person proved himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Passkey,
+    Password,
+    /// At another party.
+    Provider,
+}
+
 /// # Errors
 /// The database fails.
 pub async fn insert(
@@ -33,12 +42,14 @@ pub async fn insert(
     user: UserId,
     token_hash: &[u8],
     days: i32,
+    proof: Proof,
     (ip_address, user_agent): (&str, Option<&str>),
 ) -> Result<Timestamp, StoreError> {
-    let sql =
-        "insert into ah5.t_sessions (id, user_id, token_hash, expires_at, ip_address, user_agent)
-               values ($1, $2, $3, now() + make_interval(days => $4), $5, left($6, 512))
-               returning expires_at";
+    let sql = "
+        insert into ah5.t_sessions
+            (id, user_id, token_hash, expires_at, authenticated_by, ip_address, user_agent)
+        values ($1, $2, $3, now() + make_interval(days => $4), $5, $6, left($7, 512))
+        returning expires_at";
     let row = client
         .query_one(
             sql,
@@ -47,6 +58,7 @@ pub async fn insert(
                 &user.uuid(),
                 &token_hash,
                 &days,
+                &proof.as_str(),
                 &ip_address,
                 &user_agent,
             ],
@@ -117,6 +129,36 @@ pub async fn is_live(
         .is_some())
 }
 
+/// Whether the person behind the session proved himself in the last five minutes: by a passkey, if
+/// he has one.
+///
+/// # Errors
+/// The database fails.
+pub async fn is_recent(client: &impl GenericClient, id: SessionId) -> Result<bool, StoreError> {
+    let sql = format!(
+        "select 1 from ah5.t_sessions s
+         where s.id = $1 and {LIVE} and s.authenticated_at > now() - interval '5 minutes'
+           and (s.authenticated_by = 'passkey'
+                or not exists (select 1 from ah5.t_passkeys p where p.user_id = s.user_id))"
+    );
+    Ok(client.query_opt(&sql, &[&id.uuid()]).await?.is_some())
+}
+
+/// Notes that the person behind the session has just proved himself anew.
+///
+/// # Errors
+/// The database fails.
+pub async fn authenticated(
+    client: &impl GenericClient,
+    id: SessionId,
+    proof: Proof,
+) -> Result<(), StoreError> {
+    let sql = "update ah5.t_sessions set authenticated_at = now(), authenticated_by = $2
+               where id = $1 and revoked_at is null";
+    client.execute(sql, &[&id.uuid(), &proof.as_str()]).await?;
+    Ok(())
+}
+
 /// # Errors
 /// The database fails.
 pub async fn revoke(client: &impl GenericClient, id: SessionId) -> Result<(), StoreError> {
@@ -150,6 +192,19 @@ pub async fn prune(client: &impl GenericClient) -> Result<(), StoreError> {
                where least(expires_at, revoked_at) < now() - interval '7 days'";
     client.execute(sql, &[]).await?;
     Ok(())
+}
+
+// === impl Proof ===
+
+impl Proof {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passkey => "passkey",
+            Self::Password => "password",
+            Self::Provider => "provider",
+        }
+    }
 }
 
 const SELECT: &str = "

@@ -20,16 +20,26 @@ impl<'a> Tenant<'a> {
     /// The database fails.
     pub async fn begin(client: &'a mut Object, workspace: WorkspaceId) -> Result<Self, StoreError> {
         let transaction = client.transaction().await?;
-        let statement = transaction
-            .prepare_cached("select set_config('ah5.workspace', $1, true)")
-            .await?;
-        transaction
-            .execute(&statement, &[&workspace.to_string()])
-            .await?;
-        Ok(Self {
+        let tenant = Self {
             transaction,
             workspace,
-        })
+        };
+        tenant.enter(workspace).await
+    }
+
+    /// The same transaction, from now on inside another workspace.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn enter(self, workspace: WorkspaceId) -> Result<Self, StoreError> {
+        let statement = self
+            .transaction
+            .prepare_cached("select set_config('ah5.workspace', $1, true)")
+            .await?;
+        self.transaction
+            .execute(&statement, &[&workspace.to_string()])
+            .await?;
+        Ok(Self { workspace, ..self })
     }
 
     #[must_use]

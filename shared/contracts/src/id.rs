@@ -56,8 +56,13 @@ macro_rules! id {
 
 id! {
     AgentId,
+    ApprovalId,
     /// One audit row. Made by [`AuditId::now`], so that rows sort by time.
     AuditId,
+    /// One life of a process, from start to exit.
+    BootId,
+    /// One redemption of an approval.
+    ClaimId,
     ConnectionId,
     InvitationId,
     PasskeyId,

@@ -3,6 +3,7 @@
 //!
 //! Every crate may import this one; it imports nothing of ours and does no I/O.
 
+pub mod approval;
 pub mod audit;
 pub mod claims;
 pub mod connection;

@@ -9,7 +9,7 @@ use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use zeroize::Zeroizing;
 
 use ah5_contracts::connection::Auth;
-use ah5_contracts::id::{ConnectionId, WorkspaceId};
+use ah5_contracts::id::{ApprovalId, ConnectionId, WorkspaceId};
 
 use crate::encode::Fields;
 use crate::random;
@@ -31,6 +31,15 @@ pub struct SealContext<'a> {
     pub auth: &'a Auth,
     /// Where the secret may go: base URL, mail hosts, token endpoint. Order matters.
     pub destinations: &'a [&'a str],
+}
+
+/// What a request is bound to that waits for an approval.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext<'a> {
+    pub workspace: WorkspaceId,
+    pub approval: ApprovalId,
+    /// Of the request itself.
+    pub digest: &'a [u8],
 }
 
 /// One workspace's data key.
@@ -72,6 +81,22 @@ impl DataKey {
         let opened = open(&self.cipher, &context.encode(), sealed)?;
         opened.into_text().ok_or(OpenError)
     }
+
+    #[must_use]
+    pub fn seal_request(&self, context: &RequestContext<'_>, request: &SecretText) -> Vec<u8> {
+        seal(&self.cipher, &context.encode(), request.expose().as_bytes())
+    }
+
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_request(
+        &self,
+        context: &RequestContext<'_>,
+        sealed: &[u8],
+    ) -> Result<SecretText, OpenError> {
+        let opened = open(&self.cipher, &context.encode(), sealed)?;
+        opened.into_text().ok_or(OpenError)
+    }
 }
 
 impl std::fmt::Debug for DataKey {
@@ -99,6 +124,18 @@ impl SealContext<'_> {
             fields = fields.text(destination);
         }
         fields.finish()
+    }
+}
+
+// === impl RequestContext ===
+
+impl RequestContext<'_> {
+    fn encode(&self) -> Vec<u8> {
+        Fields::new("ah5.approval-request.v1")
+            .bytes(self.workspace.uuid().as_bytes())
+            .bytes(self.approval.uuid().as_bytes())
+            .bytes(self.digest)
+            .finish()
     }
 }
 

@@ -11,6 +11,7 @@ pub mod tenant;
 // The control plane's tables.
 pub mod accounts;
 pub mod agents;
+pub mod approvals;
 pub mod assertions;
 pub mod audit;
 pub mod bootstrap;
@@ -33,6 +34,7 @@ pub mod workspaces;
 // The data plane's reads and its spool.
 pub mod audit_spool;
 pub mod listen;
+pub mod redemption;
 pub mod snapshot;
 pub mod usage;
 pub mod versions;

@@ -2,11 +2,12 @@
 //! its snapshot, opens the credential, forwards what was judged, filters the answer and records it.
 //!
 //! Any number of replicas run side by side; the balancer sends an agent wherever it likes. Nothing
-//! here awaits the database on a call's path, and nothing here imports the control plane.
+//! here awaits the database on a call's path but approvals, and nothing here imports the control plane.
 
 mod admin;
 pub mod admission;
 mod answer;
+mod approvals;
 pub mod config;
 mod listener;
 mod metrics;

@@ -12,6 +12,7 @@ use ah5_policy::response::RuleFilter;
 use ipnet::IpNet;
 
 use crate::admission::Admission;
+use crate::approvals::Approvals;
 use crate::request::Claim;
 use crate::request::authenticate::memory::Memory;
 use crate::snapshot::Published;
@@ -22,6 +23,7 @@ use crate::usage::Usage;
 
 pub struct Plane {
     pub admission: Arc<Admission>,
+    pub approvals: Arc<Approvals>,
     pub cdn_loop: CdnLoop,
     pub freshener: Arc<Freshener>,
     pub jwt_issuer: String,

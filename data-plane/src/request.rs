@@ -1,6 +1,6 @@
 //! The life of an agent's call: the steps, in order. Each takes what the one before it proved and
 //! refuses with a reason of its own. Nothing here awaits the database, but for one look when a
-//! caller shows something that this replica has not heard of.
+//! caller shows something that this replica has not heard of, and for approvals.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use crate::answer::{self, AnswerBody};
 use crate::plane::Plane;
 use crate::routes::{self, Endpoint, Found, Right};
 
+mod approve;
 pub mod authenticate;
 mod body;
 mod call;
@@ -31,6 +32,7 @@ mod target;
 mod unseal;
 mod wrap;
 
+use approve::Settled;
 use parse::AskedBody;
 
 pub use authenticate::{Caller, Identity, Now};
@@ -100,7 +102,7 @@ async fn steps(
     };
     call.asked(&asked);
     // 3. May it be done?
-    if decide::reads_bodies(&caller, &asked, call.began()) {
+    if asked.approval.is_some() || decide::reads_bodies(&caller, &asked, call.began()) {
         body::hold(&mut asked, &mut permit).await?;
         renew(plane, &mut caller)?;
     }
@@ -108,12 +110,17 @@ async fn steps(
         AskedBody::Bytes(bytes, _) => bytes.len(),
         AskedBody::None | AskedBody::Stream(..) => 0,
     };
-    let judged = heavy::run(size, || decide::decide(&caller, asked, call)).await?;
-    // 4. The credential, put in as the last change.
+    let mut judged = heavy::run(size, || decide::decide(&caller, asked, call)).await?;
+    // 4. What is left to a person: asks, or finds what was approved.
+    let redemption = match approve::settle(plane, call, &caller, &mut judged, &mut permit).await? {
+        Settled::Asked(answer) => return Ok(answer),
+        Settled::Go(redemption) => redemption,
+    };
+    // 5. The credential, put in as the last change.
     let sealed = unseal::unseal(plane, caller, head, judged, call)?;
-    // 5. The provider.
-    let provider = forward::forward(plane, call, sealed).await?;
-    // 6. What comes back, filtered on its way.
+    // 6. The provider, once the approval is taken.
+    let provider = forward::forward(plane, call, sealed, redemption).await?;
+    // 7. What comes back, filtered on its way.
     reply::reply(plane, call, provider, permit).await
 }
 

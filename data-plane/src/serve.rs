@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::admin::{self, Admin};
 use crate::admission::Admission;
+use crate::approvals::Approvals;
 use crate::config::{Config, Drain, Upstream};
 use crate::listener::{Phase, Server};
 use crate::plane::Plane;
@@ -49,6 +50,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let origins = config.origin.spellings();
     let plane = Arc::new(Plane {
         admission: Admission::new(config.limits),
+        approvals: Arc::new(Approvals::new(&config.database)),
         cdn_loop: CdnLoop::new(authority(&config.origin)),
         freshener: keeper.freshener(),
         jwt_issuer: config.jwt_issuer,

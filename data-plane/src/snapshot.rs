@@ -106,6 +106,8 @@ pub struct Credential {
 pub struct Policy {
     pub id: PolicyId,
     pub version: i64,
+    /// Of what it says.
+    pub digest: [u8; 32],
     compiled: Compiled,
 }
 

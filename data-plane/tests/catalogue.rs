@@ -167,11 +167,9 @@ async fn a_token_in_the_path_is_put_in_last_and_never_comes_back() {
     // Where messages of the bot go is for a person to say, and a wildcard does not say it.
     for path in ["/bot/setWebhook", "/bot/SetWebhook", "/bot1/setWebhook"] {
         let call = telegram.call(Method::POST, &format!("{path}?url=https://evil.example"));
-        let refused = telegram.send(call).await.expect(403).unwrap();
-        let asks = refused
-            .to_string()
-            .contains("approvals are not available yet");
-        assert_eq!(asks, path == "/bot/setWebhook", "{refused}");
+        let answer = telegram.send(call).await;
+        let wanted = if path == "/bot/setWebhook" { 202 } else { 403 };
+        assert_eq!(answer.status, wanted, "{}", answer.text());
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is known of a call, for the record, the log and the metrics. Nothing is ever decided by it.
 
 use ah5_contracts::audit::{Action, ActorKind, AuditEvent, Verdict};
-use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, WorkspaceId};
+use ah5_contracts::id::{AgentId, ApprovalId, AuditId, ConnectionId, PolicyId, WorkspaceId};
 use ah5_security::hash::sha256;
 use jiff::Timestamp;
 use serde_json::json;
@@ -54,6 +54,8 @@ struct What {
     policy: Option<(PolicyId, i64)>,
     rule: Option<String>,
     dropped_headers: Vec<String>,
+    /// The approval that it takes.
+    approval: Option<ApprovalId>,
 }
 
 /// How a call that reached its provider ended.
@@ -131,6 +133,18 @@ impl Call {
         self.mark();
     }
 
+    pub const fn redeems(&mut self, approval: ApprovalId) {
+        self.what.approval = Some(approval);
+    }
+
+    /// Records that a person is asked about the call, which ends here.
+    pub fn asks(&mut self, plane: &Plane, id: ApprovalId, is_new: bool) -> Option<AuditId> {
+        let details = json!({"approvalRequestId": id, "repeated": !is_new});
+        let event = self.event(Action::ApprovalRequested, Verdict::Allowed, details)?;
+        plane.recorder.record(event);
+        Some(self.audit_id)
+    }
+
     /// Hands everything over to whoever records it later.
     pub fn take(&mut self) -> Self {
         self.taken = true;
@@ -195,9 +209,12 @@ impl Call {
             _ => (Verdict::Denied, Action::ExecutionDenied),
         };
         let reason = refusal.recorded.unwrap_or(&refusal.error);
-        let details = json!({
+        let mut details = json!({
             "status": refusal.status.as_u16(), "reason": reason, "kind": refusal.kind.as_str(),
         });
+        if let Some(approval) = self.what.approval {
+            details["approvalRequestId"] = json!(approval);
+        }
         let sent = self.sent.take();
         let mut event = self.event(action, verdict, details)?;
         if let Some(sent) = sent {
@@ -223,6 +240,9 @@ impl Call {
         }
         if outcome.links_removed > 0 {
             details.insert("ownLinksRemoved".into(), outcome.links_removed.into());
+        }
+        if let Some(approval) = self.what.approval {
+            details.insert("approvalRequestId".into(), json!(approval));
         }
         if !self.what.dropped_headers.is_empty() {
             let names = std::mem::take(&mut self.what.dropped_headers);
@@ -281,7 +301,10 @@ impl Drop for Call {
         let Some(sent) = self.sent.take() else {
             return;
         };
-        let details = json!({"fault": "agent_gone", "outcome": "unknown"});
+        let mut details = json!({"fault": "agent_gone", "outcome": "unknown"});
+        if let Some(approval) = self.what.approval {
+            details["approvalRequestId"] = json!(approval);
+        }
         if let Some(mut event) = self.event(Action::ExecutionCompleted, Verdict::Error, details) {
             event.upstream_status = sent.upstream_status.map(u16::cast_signed);
             event.bytes_in = Some(sent.bytes_in.cast_signed());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ah5_contracts::connection::ConnectionStatus;
 use ah5_contracts::id::{AgentId, ConnectionId, WorkspaceId};
 use ah5_contracts::policy::Method;
-use ah5_policy::{Body, CanonicalUrl, CompiledPolicy, Facts, decide_all};
+use ah5_policy::{Body, CanonicalUrl, CompiledPolicy, Decision, Facts, decide_all};
 use ah5_providers::service::Service;
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
@@ -37,6 +37,8 @@ pub struct Claim {
     url: CanonicalUrl,
     body: Seen,
     wishes: Wishes,
+    /// A person has approved the very call.
+    approved: bool,
     /// Seconds since 1970-01-01 UTC.
     now: i64,
     /// A policy that counts has time windows: what is allowed changes though nothing is published.
@@ -78,12 +80,18 @@ impl Claim {
             url: asked.url.clone(),
             body: Seen::of(asked),
             wishes: asked.wishes,
+            approved: false,
             now,
             is_timed: policies(workspace, asked.agent, asked.connection)
                 .iter()
                 .filter_map(|policy| policy.in_force(Instant::now()))
                 .any(CompiledPolicy::has_windows),
         }
+    }
+
+    /// What a policy leaves to a person is allowed from here on; what one denies is not.
+    pub const fn approve(&mut self) {
+        self.approved = true;
     }
 
     /// Whether it would be allowed as of now.
@@ -125,7 +133,11 @@ impl Claim {
     fn is_allowed_by(&self, policies: Vec<&CompiledPolicy>, now: i64) -> bool {
         let mut facts = self.facts();
         facts.now_unix = now;
-        decide_all(policies, &facts).decision.is_allowed()
+        match decide_all(policies, &facts).decision {
+            Decision::Allow { .. } => true,
+            Decision::Deny { .. } => false,
+            Decision::NeedsApproval { .. } => self.approved,
+        }
     }
 
     /// The headers with authority or arguments that a policy has let pass.
@@ -221,6 +233,7 @@ mod tests {
             url: CanonicalUrl::parse(&format!("{base}/x")).unwrap(),
             body: Seen::Unread,
             wishes: Wishes::default(),
+            approved: false,
             now: THURSDAY_9_59,
             is_timed: true,
         };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ah5_contracts::connection::ConnectionStatus;
-use ah5_contracts::id::{AgentId, ConnectionId};
+use ah5_contracts::id::{AgentId, ConnectionId, PolicyId};
 use ah5_policy::constraints::Trim;
 use ah5_policy::endpoints::{Class, Tunnel};
 use ah5_policy::response::{ResponseFilter, RuleFilter};
@@ -27,6 +27,17 @@ pub struct Judged<'h> {
     pub redactions: Vec<Redaction>,
     /// What the answer must lose.
     pub filter: Option<Arc<ResponseFilter>>,
+    /// It is allowed only if a person says so.
+    pub needs: Option<Needs>,
+}
+
+/// What asks for an approval, and why.
+pub struct Needs {
+    pub reason: String,
+    pub rule: String,
+    pub label: Option<Arc<str>>,
+    /// Id, version, and digest of its content.
+    pub policy: Option<(PolicyId, i64, [u8; 32])>,
 }
 
 /// Whether a policy that counts has rules that read the request's body, or the endpoint is one whose
@@ -70,8 +81,12 @@ pub fn decide<'h>(
         std::mem::take(&mut combined.response),
         std::mem::take(&mut combined.trims),
     );
-    allowed(combined)?;
-    check_limits(limits)?;
+    let policy = decided.map(|policy| (policy.id, policy.version, policy.digest));
+    let needs = needs(combined, policy)?;
+    // Asking counts for nothing: nothing is sent.
+    if needs.is_none() || asked.approval.is_some() {
+        check_limits(limits)?;
+    }
     check_target(caller, &asked)?;
     if let (Some(body), AskedBody::Bytes(bytes, _)) = (body, &mut asked.body) {
         *bytes = Bytes::from(body);
@@ -82,6 +97,7 @@ pub fn decide<'h>(
         limits,
         redactions,
         filter,
+        needs,
     })
 }
 
@@ -160,14 +176,18 @@ fn check_parameters(caller: &Caller, asked: &Asked<'_>) -> Result<(), Refusal> {
     }
 }
 
-fn allowed(combined: Combined) -> Result<(), Refusal> {
+fn needs(
+    combined: Combined,
+    policy: Option<(PolicyId, i64, [u8; 32])>,
+) -> Result<Option<Needs>, Refusal> {
     match combined.decision {
-        Decision::Allow { .. } => Ok(()),
-        Decision::NeedsApproval { reason, .. } => Err(Refusal::forbidden(
+        Decision::Allow { .. } => Ok(None),
+        Decision::NeedsApproval { reason, rule } => Ok(Some(Needs {
             reason,
-            Some("approvals are not available yet".to_owned()),
-        )
-        .record_as("the request needs an approval")),
+            rule: rule.to_string(),
+            label: combined.label,
+            policy,
+        })),
         Decision::Deny { reason, hint, .. } => {
             Err(Refusal::forbidden(reason, hint).record_as("no policy allows the request"))
         }

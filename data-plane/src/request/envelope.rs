@@ -2,7 +2,7 @@
 //! the caller's word. The provider's body inside is never parsed into values: it is checked and
 //! passed on as it was written.
 
-use ah5_contracts::id::{AgentId, ConnectionId};
+use ah5_contracts::id::{AgentId, ApprovalId, ConnectionId};
 use ah5_contracts::policy::{Method, Model};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -20,7 +20,7 @@ pub struct Envelope<'a> {
     pub headers: Vec<(String, String)>,
     pub body: Option<&'a RawValue>,
     pub agent: Option<AgentId>,
-    pub approval: bool,
+    pub approval: Option<ApprovalId>,
     pub download: bool,
     pub stream: bool,
     pub full_fields: bool,
@@ -104,9 +104,9 @@ impl<'a> Envelope<'a> {
             agent: members.agent_id.map(|raw| id("agentId", raw)).transpose()?,
             approval: members
                 .approval_id
-                .map(|raw| id::<ConnectionId>("approvalId", raw))
-                .transpose()?
-                .is_some(),
+                .filter(|raw| raw.get() != "null")
+                .map(|raw| id("approvalId", raw))
+                .transpose()?,
             download: flag("download", members.download)?,
             stream: flag("stream", members.stream)?,
             full_fields: flag("requestFullFields", members.request_full_fields)?,

@@ -5,9 +5,11 @@ use ah5_net::{ResponseBody, SendError};
 use ah5_providers::scrub::Scrubber;
 use http::Response;
 
+use super::approve::{lost, unavailable};
 use super::meter::Sent;
 use super::unseal::{Exchange, Unsealed};
 use super::{Call, Refusal};
+use crate::approvals::{Held, Redemption};
 use crate::plane::Plane;
 
 /// A provider's answer, its body still under way.
@@ -24,6 +26,7 @@ pub async fn forward(
     plane: &Plane,
     call: &mut Call,
     unsealed: Unsealed,
+    redemption: Option<Redemption>,
 ) -> Result<Provider, Refusal> {
     let Unsealed {
         request,
@@ -32,6 +35,13 @@ pub async fn forward(
     } = unsealed;
     // The last look before anything leaves: reading the request may have taken its time.
     check(plane, &exchange)?;
+    let mut held = match &redemption {
+        Some(redemption) => Some(take(plane, redemption, &exchange).await?),
+        None => None,
+    };
+    if let Some(held) = &mut held {
+        held.sending();
+    }
     call.sending(&plane.recorder);
     let sending = plane.upstreams.send(exchange.key, request);
     let response = match exchange.uploads {
@@ -44,17 +54,41 @@ pub async fn forward(
         Err(error) => {
             if !error.sent {
                 call.not_sent();
+                if let Some(held) = held {
+                    held.release().await;
+                }
             }
             return Err(refused(&error, &exchange.sent));
         }
     };
     call.answered(response.status().as_u16(), exchange.sent.bytes());
+    if let Some(held) = held {
+        held.executed();
+    }
     check(plane, &exchange)?;
     Ok(Provider {
         response,
         scrubber,
         exchange,
     })
+}
+
+/// Takes the approval, and looks once more: taking it took its time. Given back if the call is not
+/// allowed any more.
+async fn take(
+    plane: &Plane,
+    redemption: &Redemption,
+    exchange: &Exchange,
+) -> Result<Held, Refusal> {
+    let claimed = plane.approvals.claim(redemption).await;
+    let Some(held) = claimed.map_err(unavailable)? else {
+        return Err(lost(plane, redemption).await);
+    };
+    if let Err(refusal) = check(plane, exchange) {
+        held.release().await;
+        return Err(refusal);
+    }
+    Ok(held)
 }
 
 /// A request that the agent is still sending goes on only while the call is allowed.

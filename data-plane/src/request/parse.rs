@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use ah5_contracts::id::{AgentId, ConnectionId};
+use ah5_contracts::id::{AgentId, ApprovalId, ConnectionId};
 use ah5_contracts::policy::{Method, Model};
 use ah5_policy::CanonicalUrl;
 use ah5_providers::headers::Source;
@@ -20,6 +20,8 @@ use crate::plane::Plane;
 
 pub struct Asked<'h> {
     pub agent: AgentId,
+    /// The approval that the caller redeems.
+    pub approval: Option<ApprovalId>,
     pub wishes: Wishes,
     pub connection: ConnectionId,
     pub method: Method,
@@ -105,10 +107,6 @@ pub async fn envelope<'h>(
             Some("Model A is not enabled for this workspace; use Model B.".to_owned()),
         ));
     }
-    if envelope.approval {
-        return Err(Refusal::not_found("Approval request not found")
-            .hint("Approvals are not available yet."));
-    }
     // Both are there: the envelope was checked.
     let method = envelope.method.unwrap_or(Method::Get);
     let mut url = canonical(envelope.url.as_deref().unwrap_or_default())?;
@@ -116,6 +114,7 @@ pub async fn envelope<'h>(
     url.merge(query).map_err(invalid)?;
     Ok(Asked {
         agent: acting_as(caller, head, envelope.agent)?,
+        approval: envelope.approval,
         wishes: Wishes {
             bypass_pii: envelope.bypass_pii,
             full_fields: envelope.full_fields,
@@ -182,10 +181,10 @@ fn proxied<'h>(
     url: CanonicalUrl,
     body: Incoming,
 ) -> Result<Asked<'h>, Refusal> {
-    if head.headers.contains_key(APPROVAL) {
-        return Err(Refusal::not_found("Approval request not found")
-            .hint("Approvals are not available yet."));
-    }
+    let approval = only(head, &APPROVAL)?.map(str::parse::<ApprovalId>);
+    let approval = approval
+        .transpose()
+        .map_err(|why| Refusal::bad_request(format!("headers/x-ah5-approval-id {why}")))?;
     let method = match head.method.as_str() {
         "HEAD" => Some(Method::Get),
         name => Method::from_name(name),
@@ -200,6 +199,7 @@ fn proxied<'h>(
     let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
     Ok(Asked {
         agent: acting_as(caller, head, None)?,
+        approval,
         wishes: Wishes::default(),
         connection,
         method,

@@ -69,6 +69,10 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, Kind::Denied, error)
     }
 
+    pub fn gone(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::GONE, Kind::Denied, error)
+    }
+
     pub fn timeout(error: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, Kind::Caller, error)
     }

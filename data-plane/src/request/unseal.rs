@@ -58,44 +58,28 @@ pub fn unseal(
     judged: Judged<'_>,
     call: &mut Call,
 ) -> Result<Unsealed, Refusal> {
+    let Forwarded {
+        mut headers,
+        dropped,
+    } = headers(&caller, &judged)?;
     let Judged {
         asked,
         claim,
         limits,
         redactions,
         filter,
+        needs: _,
     } = judged;
-    let connection = caller.workspace.connections.get(&asked.connection);
-    let connection = connection.ok_or_else(|| Refusal::not_found("Connection not found"))?;
-    let Forwarded {
-        mut headers,
-        dropped,
-    } = forward_request(
-        &asked.headers,
-        asked.form.source(),
-        &connection.auth,
-        connection.service,
-        claim.acting(),
-    )
-    .map_err(header_refused)?;
+    let connection = connection(&caller, asked.connection)?;
     if !dropped.is_empty() {
         call.dropped_headers(&dropped);
     }
-    connection.service.set_fixed_headers(&mut headers);
     plane.cdn_loop.forward(&head.headers, &mut headers);
     // What comes back coded could hold the credential where nobody sees it.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    // Nothing can be found in a part of an answer: neither the credential nor what rules take out.
-    headers.remove(RANGE);
-    headers.remove(IF_RANGE);
     let max = limits.max_payload_bytes.unwrap_or(DEFAULT_LIMIT);
     let uploads = matches!(asked.body, AskedBody::Stream(..));
-    let (body, kind, sent) = outgoing(asked.body, max)?;
-    if let Some(kind) = kind
-        && !headers.contains_key(CONTENT_TYPE)
-    {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    }
+    let (body, sent) = outgoing(asked.body, max)?;
     let mut request = Request::new(());
     *request.method_mut() = asked.wire_method;
     *request.uri_mut() = uri(&asked.url)?;
@@ -124,6 +108,39 @@ pub fn unseal(
         scrubber,
         exchange,
     })
+}
+
+/// The request's headers as they are sent, but for the credential and what belongs to this hop only.
+///
+/// # Errors
+/// As [`unseal`].
+pub fn headers(caller: &Caller, judged: &Judged<'_>) -> Result<Forwarded, Refusal> {
+    let asked = &judged.asked;
+    let connection = connection(caller, asked.connection)?;
+    let mut forwarded = forward_request(
+        &asked.headers,
+        asked.form.source(),
+        &connection.auth,
+        connection.service,
+        judged.claim.acting(),
+    )
+    .map_err(header_refused)?;
+    let headers = &mut forwarded.headers;
+    connection.service.set_fixed_headers(headers);
+    // Nothing can be found in a part of an answer: neither the credential nor what rules take out.
+    headers.remove(RANGE);
+    headers.remove(IF_RANGE);
+    if let AskedBody::Bytes(_, Some(kind)) = &asked.body
+        && !headers.contains_key(CONTENT_TYPE)
+    {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    Ok(forwarded)
+}
+
+fn connection(caller: &Caller, id: ConnectionId) -> Result<&Connection, Refusal> {
+    let connection = caller.workspace.connections.get(&id);
+    connection.ok_or_else(|| Refusal::not_found("Connection not found"))
 }
 
 /// The plaintext lives in here only, and in the request and the scrubber that need it.
@@ -160,23 +177,23 @@ fn open(
     Ok(Scrubber::new(&connection.auth, &secret))
 }
 
-fn outgoing(body: AskedBody, max: u64) -> Result<(Body, Option<&'static str>, Sent), Refusal> {
+fn outgoing(body: AskedBody, max: u64) -> Result<(Body, Sent), Refusal> {
     match body {
-        AskedBody::None => Ok((Body::empty(), None, Sent::Known(0))),
-        AskedBody::Bytes(bytes, kind) => {
+        AskedBody::None => Ok((Body::empty(), Sent::Known(0))),
+        AskedBody::Bytes(bytes, _) => {
             check_size(bytes.len() as u64, max)?;
             let sent = Sent::Known(bytes.len() as u64);
-            Ok((Body::from(bytes), kind, sent))
+            Ok((Body::from(bytes), sent))
         }
         AskedBody::Stream(body, Some(declared)) => {
             check_size(declared, max)?;
             // HTTP lets no more bytes through than were declared.
-            Ok((Body::from(body), None, Sent::Known(declared)))
+            Ok((Body::from(body), Sent::Known(declared)))
         }
         AskedBody::Stream(body, None) => {
             let meter = Arc::new(Meter::new(max));
             let body = Metered::new(body, Arc::clone(&meter));
-            Ok((Body::boxed(body), None, Sent::Metered(meter)))
+            Ok((Body::boxed(body), Sent::Metered(meter)))
         }
     }
 }

@@ -9,6 +9,7 @@ use ah5_contracts::scope::Scopes;
 use ah5_policy::compile::PlainHttp;
 use ah5_policy::{CanonicalUrl, CompiledPolicy, Patterns, PolicySource};
 use ah5_providers::catalogue;
+use ah5_security::hash::sha256;
 use ah5_security::ring::{KeyRing, PublicKeyRow};
 use ah5_security::token::{KeyKind, VerificationKey};
 use ah5_store::snapshot::{ConnectionRow, GlobalRows, KeyRow, PolicyRow, WorkspaceRows};
@@ -156,6 +157,7 @@ fn policy(
         return Policy {
             id: row.id,
             version: row.version,
+            digest: same.digest,
             compiled: same.compiled.clone(),
         };
     }
@@ -180,8 +182,23 @@ fn policy(
     Policy {
         id: row.id,
         version: row.version,
+        digest: digest(row),
         compiled,
     }
+}
+
+fn digest(row: &PolicyRow) -> [u8; 32] {
+    let content = serde_json::json!([
+        row.allowed_models,
+        row.allowlists,
+        row.default_mode,
+        row.provider_constraints,
+        row.rate_limits,
+        row.rules,
+        row.step_up_approval,
+        row.time_windows,
+    ]);
+    sha256(content.to_string().as_bytes())
 }
 
 // One broken version after another doesn't start the clock anew.

@@ -1,0 +1,10 @@
+//! Calls that a policy leaves to a person: asked for, decided, and made at most once, by two replicas
+//! on one database.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod asking;
+mod faults;
+mod people;
+mod redeeming;
+#[path = "../support/mod.rs"]
+mod support;

@@ -39,6 +39,8 @@ pub struct Inner {
     pub hashing: Semaphore,
     /// A few files are written at a time, however many ask.
     pub exports: Arc<Semaphore>,
+    /// Of agents that wait for a decision.
+    pub waiting: Semaphore,
     /// Of work that goes on after its answer.
     aside: Arc<Semaphore>,
     pub relying_party: RelyingParty,
@@ -72,6 +74,7 @@ impl App {
             audit_key: config.ring.audit_key(),
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
+            waiting: Semaphore::new(MAX_WAITING),
             exports: Arc::new(Semaphore::new(4)),
             relying_party: RelyingParty::new(&config.origin),
             config,
@@ -186,6 +189,7 @@ impl Record {
     }
 }
 
+const MAX_WAITING: usize = 256;
 /// More at once are refused.
 const MAX_ASIDE: usize = 64;
 

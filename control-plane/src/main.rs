@@ -9,6 +9,7 @@ mod config;
 mod edge;
 mod error;
 mod input;
+mod jobs;
 mod keys;
 mod listener;
 mod mail;

@@ -28,8 +28,9 @@ use table::Right;
 pub mod table;
 
 /// Published clients ask for these without the prefix.
-const ALIASED: [&str; 5] = [
+const ALIASED: [&str; 6] = [
     "/v1/agents",
+    "/v1/approvals",
     "/v1/audit",
     "/v1/connections",
     "/v1/policies",

@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod agents;
+pub mod approvals;
 pub mod audit;
 pub mod connections;
 pub mod dashboard;

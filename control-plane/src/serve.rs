@@ -16,6 +16,7 @@ use ah5_store::{StoreError, migrate};
 use crate::admin::{self, Admin};
 use crate::app::App;
 use crate::config::Config;
+use crate::jobs;
 use crate::keys::Keys;
 use crate::listener;
 use crate::mail::carrier::Carrier;
@@ -45,6 +46,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tell_of_mail(&config);
     let app = App::new(config, pool, keys, &net);
     tokio::spawn(keep_house(app.clone()));
+    tokio::spawn(jobs::approvals::run(app.clone()));
     if let Some(carrier) = carrier {
         tokio::spawn(postman::run(app.clone(), carrier));
     }
@@ -130,6 +132,7 @@ async fn keep_house(app: App) {
                     tracing::info!(partition = name, "expired audit rows were dropped");
                 }
             }
+            ah5_store::approvals::prune(&db).await?;
             ah5_store::ceremonies::prune(&db).await?;
             ah5_store::sessions::prune(&db).await?;
             ah5_store::assertions::prune(&db).await?;

@@ -11,9 +11,9 @@ use crate::app::App;
 use crate::auth::rate::Bucket;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
-    activity, agents, audit, connections, dashboard, enrolment, exchange, health, passkeys,
-    passwords, policies, profile, reauthenticate, session, sessions, sign_up, social, templates,
-    tokens, verification, workspace,
+    activity, agents, approvals, audit, connections, dashboard, enrolment, exchange, health,
+    passkeys, passwords, policies, profile, reauthenticate, session, sessions, sign_up, social,
+    templates, tokens, verification, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -44,7 +44,7 @@ pub struct Route {
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
     use Right::{Agent, Open, Session, User};
-    use Role::{Admin, Owner, Viewer};
+    use Role::{Admin, Approver, Owner, Viewer};
     use Scope as S;
     vec![
         // Health and keys
@@ -118,6 +118,11 @@ pub fn table() -> Vec<Route> {
         get("/v1/policies/{id}/rules", User(Viewer, S::PoliciesRead), policies::parts::rules),
         put("/v1/policies/{id}/rules", User(Admin, S::PoliciesWrite), policies::parts::set_rules),
         put("/v1/policies/{id}/provider-constraints", User(Admin, S::PoliciesWrite), policies::parts::set_provider_constraints),
+        // Approvals
+        get("/v1/approvals", Agent(Viewer, S::ApprovalsRead), approvals::list),
+        get("/v1/approvals/{id}", Agent(Viewer, S::ApprovalsRead), approvals::read),
+        post("/v1/approvals/{id}/approve", Session(Approver), approvals::approve),
+        post("/v1/approvals/{id}/deny", Session(Approver), approvals::deny),
         // Templates of policies
         get("/v1/templates/{name}", User(Viewer, S::TemplatesRead), templates::list),
         get("/v1/templates/{name}/config", User(Viewer, S::TemplatesRead), templates::config),
@@ -210,7 +215,24 @@ mod tests {
     #[test]
     fn agents_reach_nothing_but_what_is_listed_here() {
         let reached = names(|route| matches!(route.right, Right::Agent(..)));
-        assert_eq!(reached, ["GET /v1/connections"]);
+        assert_eq!(
+            reached,
+            [
+                "GET /v1/connections",
+                "GET /v1/approvals",
+                "GET /v1/approvals/{id}",
+            ]
+        );
+    }
+
+    /// An approver decides single calls and changes nothing else.
+    #[test]
+    fn only_somebody_who_is_signed_in_decides() {
+        let decide = ["/v1/approvals/{id}/approve", "/v1/approvals/{id}/deny"];
+        for route in table() {
+            let decides = decide.contains(&route.path);
+            assert_eq!(decides, route.right == Right::Session(Role::Approver));
+        }
     }
 
     /// What any member changes is their own.
@@ -227,7 +249,8 @@ mod tests {
     #[test]
     fn what_changes_a_workspace_takes_an_admin() {
         let mut open = names(|route| {
-            route.method != "GET" && role(route.right).is_some_and(|role| role < Role::Admin)
+            let least = role(route.right).filter(|role| *role != Role::Approver);
+            route.method != "GET" && least.is_some_and(|role| role < Role::Admin)
         });
         open.sort();
         assert_eq!(open, OWN);

@@ -15,7 +15,7 @@ use ah5_security::{hash, password, random};
 use ah5_store::mail_proofs::{self, Proof, Purpose};
 use ah5_store::sessions::Session;
 use ah5_store::tenant::Tenant;
-use ah5_store::{accounts, agents, personal_tokens, sessions, users};
+use ah5_store::{accounts, agents, approvals, personal_tokens, sessions, users};
 
 use crate::app::App;
 use crate::auth::target::Target;
@@ -167,12 +167,13 @@ async fn replace(app: &App, digest: &[u8], hashed: &str) -> AuthResult<()> {
 }
 
 /// Whoever resets a password may have lost the old one to somebody: everything that was got with it
-/// ends. Pending approvals belong here as soon as there are any.
+/// ends.
 async fn end_what_a_thief_may_hold(tenant: &Tenant<'_>, user: UserId) -> AuthResult<()> {
     mail_proofs::void(&**tenant, user).await?;
     sessions::revoke_all(&**tenant, user, None).await?;
     personal_tokens::revoke_everywhere(&**tenant, user).await?;
     agents::raise_epochs_of_owner(&**tenant, user).await?;
+    approvals::void_of_owner(&**tenant, user).await?;
     Ok(())
 }
 

@@ -1,0 +1,4 @@
+//! Work that goes on by itself. Every control plane does it; locks in the database keep two from
+//! doing the same at once.
+
+pub mod approvals;

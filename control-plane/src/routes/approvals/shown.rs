@@ -1,0 +1,107 @@
+//! An approval as clients see it.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use ah5_contracts::id::{AgentId, ApprovalId, ConnectionId, PolicyId, UserId};
+use ah5_store::StoreError;
+use ah5_store::agents;
+use ah5_store::approvals::Approval;
+use ah5_store::connections::{self, Name};
+use ah5_store::tenant::Tenant;
+
+use super::preview::Preview;
+use super::status;
+use crate::app::time;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    id: ApprovalId,
+    policy_id: Option<PolicyId>,
+    agent_id: AgentId,
+    agent_name: Option<String>,
+    connection_id: ConnectionId,
+    connection_label: Option<String>,
+    connection_provider: Option<String>,
+    actor: String,
+    status: &'static str,
+    /// How the redemption went: `executing`, `executed`, or `unknown` if nobody can say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    reason: String,
+    rule_label: Option<String>,
+    request_details: Details,
+    decided_by: Option<UserId>,
+    decided_at: Option<String>,
+    expires_at: String,
+    created_at: String,
+    /// Exactly what would be sent. For those who may decide, until it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
+}
+
+/// What stays when the request itself is gone.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    method: String,
+    url: String,
+    request_fingerprint: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bypass_pii_redaction: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    request_full_fields: bool,
+}
+
+/// Names of today; what has been deleted has none.
+pub struct Names {
+    agents: HashMap<AgentId, String>,
+    connections: HashMap<ConnectionId, Name>,
+}
+
+// === impl Names ===
+
+impl Names {
+    pub async fn read(tenant: &Tenant<'_>) -> Result<Self, StoreError> {
+        let agents = agents::list(tenant).await?.into_iter();
+        let connections = connections::names(tenant).await?.into_iter();
+        Ok(Self {
+            agents: agents.map(|agent| (agent.id, agent.name)).collect(),
+            connections: connections.map(|name| (name.id, name)).collect(),
+        })
+    }
+
+    pub fn show(&self, approval: &Approval) -> Shown {
+        let connection = self.connections.get(&approval.connection);
+        let status = status(approval);
+        let digest = approval.digest.iter();
+        Shown {
+            id: approval.id,
+            policy_id: approval.policy,
+            agent_id: approval.agent,
+            agent_name: self.agents.get(&approval.agent).cloned(),
+            connection_id: approval.connection,
+            connection_label: connection.map(|name| name.label.clone()),
+            connection_provider: connection.map(|name| name.provider.clone()),
+            actor: approval.actor.clone(),
+            status: status.as_str(),
+            outcome: status.outcome(),
+            reason: approval.reason.clone(),
+            rule_label: approval.rule_label.clone(),
+            request_details: Details {
+                method: approval.method.clone(),
+                url: approval.url.clone(),
+                request_fingerprint: digest.map(|byte| format!("{byte:02x}")).collect(),
+                bypass_pii_redaction: approval.pii_bypass,
+                request_full_fields: approval.full_fields,
+            },
+            decided_by: approval.decided_by,
+            decided_at: approval.decided_at.map(time),
+            expires_at: time(approval.expires_at),
+            created_at: time(approval.created_at),
+            preview: None,
+        }
+    }
+}

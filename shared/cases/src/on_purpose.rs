@@ -9,7 +9,7 @@ pub(crate) fn reason(name: &str) -> Option<&'static str> {
         .map(|(_, why)| *why)
 }
 
-pub(crate) const ON_PURPOSE: [(&str, &str); 6] = [
+pub(crate) const ON_PURPOSE: [(&str, &str); 7] = [
     (
         "rules: unknown operator never matches",
         "an unknown operator does not compile",
@@ -33,5 +33,9 @@ pub(crate) const ON_PURPOSE: [(&str, &str); 6] = [
     (
         "decision: one-mebibyte request cap in front of everything",
         "a call may carry 10 MiB, or what its policy says",
+    ),
+    (
+        "redeem: header name case is significant",
+        "names of headers have no case, and what is not forwarded is not approved either",
     ),
 ];

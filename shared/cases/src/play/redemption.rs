@@ -25,7 +25,9 @@ pub(super) async fn play(
     let id = asked["approvalRequestId"].as_str();
     let id = id.context("the first request: no approvalRequestId")?;
     let refused = resolve(running, scene, &prior.resolve, id).await?;
-    ensure!(!is_so(&prior.expire), "expiry can't be played yet");
+    if is_so(&prior.expire) {
+        running.expire(id).await.context("the expiry")?;
+    }
     if let Some(rules) = &prior.then_rules {
         let path = format!("/v1/policies/{}/rules", scene.policy);
         let answer = running.owner.put(&path, &json!({"rules": rules})).await?;

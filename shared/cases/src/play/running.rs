@@ -5,10 +5,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ah5_contracts::id::ApprovalId;
 use ah5_harness::cancel::Cancel;
+use ah5_harness::stack::home::DATABASE;
 use ah5_harness::stack::{Builder, Stack};
+use ah5_security::secret::SecretText;
+use ah5_store::database::Database;
 use ah5_testkit::client::{Agent, Answer, Http, Owner};
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use http::Method;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -131,6 +135,18 @@ impl Running {
         let call = scene.agent.call(Method::POST, "/v1/vault/execute");
         let call = call::envelope(call, request, &scene.connection, approval)?;
         self.plane.send(call).await
+    }
+
+    /// Nobody has half an hour: its time is over.
+    pub async fn expire(&self, approval: &str) -> anyhow::Result<()> {
+        let cluster = self.stack.cluster().context("no cluster")?;
+        let database = Database::parse(&SecretText::new(cluster.url(DATABASE)))?;
+        let (client, _driver) = database.connect().await?;
+        let id: ApprovalId = approval.parse()?;
+        let over = "update ah5.t_approval_requests set expires_at = now() - interval '1 second'";
+        Ok(client
+            .batch_execute(&format!("{over} where id = '{id}'"))
+            .await?)
     }
 
     /// Waits until the data plane has all that was written: whoever knows a connection that was

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use ah5_contracts::audit::{Action, ActorKind};
 use ah5_contracts::claims::{AGENT_TOKEN_AUDIENCE, AgentClaims, BOOTSTRAP_SECRET_PREFIX};
 use ah5_contracts::id::{AgentId, SecretId};
-use ah5_security::assertion::{self, AgentPublicKey, AssertionError, NotP256};
+use ah5_security::assertion::{self, AgentPublicKey, AssertionError, BadKey};
 use ah5_security::hash;
 use ah5_security::secret::SecretText;
 use ah5_store::agents::{self, Agent};
@@ -83,7 +83,7 @@ fn admit(secret: &Secret, agent: &Agent, jwk: &Value) -> Result<AgentPublicKey, 
     if agent.status == "disabled" {
         return Err(("agent disabled", AppError::conflict("Agent is disabled")));
     }
-    let bad = |error: NotP256| ("invalid key", AppError::bad_request(error.to_string()));
+    let bad = |error: BadKey| ("invalid key", AppError::bad_request(error.to_string()));
     AgentPublicKey::from_jwk(jwk).map_err(bad)
 }
 

@@ -106,10 +106,11 @@ async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, claims.wid).await?;
     let agent = agents::get(&tenant, id).await?.ok_or_else(refused)?;
-    tenant.commit().await?;
     if agent.status != "active" || agent.epoch != claims.epoch {
         return Err(refused());
     }
+    usage::touch_agents(&**tenant, &[id]).await?;
+    tenant.commit().await?;
     Ok(Caller::Agent {
         id,
         workspace: claims.wid,

@@ -85,8 +85,9 @@ pub fn table() -> Vec<Route> {
         put("/v1/agents/{id}", User(Admin, S::AgentsWrite), agents::update),
         delete("/v1/agents/{id}", User(Admin, S::AgentsWrite), agents::remove),
         post("/v1/agents/{id}/bootstrap-secret", User(Admin, S::AgentsWrite), agents::issue_secret),
-        post("/v1/agents/{id}/disable", User(Admin, S::AgentsWrite), agents::disable),
-        post("/v1/agents/{id}/enable", User(Admin, S::AgentsWrite), agents::enable),
+        post("/v1/agents/{id}/disable", User(Admin, S::AgentsWrite), agents::switch::disable),
+        post("/v1/agents/{id}/enable", User(Admin, S::AgentsWrite), agents::switch::enable),
+        put("/v1/agents/{id}/owner", User(Admin, S::AgentsWrite), agents::owner::set),
         // Connections
         get("/v1/connections", Agent(Viewer, S::ConnectionsRead), connections::list),
         post("/v1/connections/api-key", User(Admin, S::ConnectionsWrite), connections::connect),

@@ -60,8 +60,11 @@ id! {
     AuditId,
     ConnectionId,
     InvitationId,
+    PermissionRequestId,
     PersonalTokenId,
     PolicyId,
+    /// A data plane's life from start to exit.
+    ReplicaId,
     SecretId,
     SessionId,
     /// One writer of audit rows: a process's life from start to exit.

@@ -3,12 +3,14 @@
 pub mod activity;
 pub mod agents;
 pub mod audit;
+pub mod capabilities;
 pub mod connections;
 pub mod dashboard;
 pub mod enrolment;
 pub mod exchange;
 pub mod health;
 pub mod passwords;
+pub mod permissions;
 pub mod policies;
 pub mod profile;
 pub mod session;

@@ -59,6 +59,14 @@ impl Caller {
         }
     }
 
+    /// The agent, on a route that is for agents.
+    pub fn agent(&self) -> Result<AgentId, AppError> {
+        match self {
+            Self::Agent { id, .. } => Ok(*id),
+            Self::User { .. } => Err(for_agents()),
+        }
+    }
+
     pub fn actor(&self) -> (ActorKind, String) {
         match self {
             Self::Agent { id, .. } => (ActorKind::Agent, id.to_string()),
@@ -161,6 +169,10 @@ async fn personal_token(app: &App, text: &str) -> Result<Caller, AppError> {
             scopes: Scopes::parse(&holder.scopes).map_err(|_| bad_key())?,
         },
     })
+}
+
+pub fn for_agents() -> AppError {
+    AppError::forbidden("This endpoint is only available to agents (use an agent API key)")
 }
 
 fn bad_key() -> AppError {

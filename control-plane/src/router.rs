@@ -16,7 +16,7 @@ use ah5_contracts::scope::Scope;
 use ah5_edge::client;
 
 use crate::app::{App, now};
-use crate::auth::caller::{Caller, Via};
+use crate::auth::caller::{Caller, Via, for_agents};
 use crate::auth::rate::Bucket;
 use crate::auth::recent::{self, Recent};
 use crate::edge;
@@ -28,9 +28,11 @@ use table::Right;
 pub mod table;
 
 /// Published clients ask for these without the prefix.
-const ALIASED: [&str; 5] = [
+const ALIASED: [&str; 7] = [
+    "/v1/agent-permission-requests",
     "/v1/agents",
     "/v1/audit",
+    "/v1/capabilities",
     "/v1/connections",
     "/v1/policies",
     "/v1/templates",
@@ -118,7 +120,11 @@ async fn guarded(
 
 fn admit(caller: &Caller, right: Right) -> Result<(), AppError> {
     match (caller, right) {
-        (_, Right::Open) | (Caller::Agent { .. }, Right::Agent(..)) => Ok(()),
+        (_, Right::Open) | (Caller::Agent { .. }, Right::Agent(..) | Right::AgentOnly(_)) => Ok(()),
+        (Caller::User { via, .. }, Right::AgentOnly(scope)) => {
+            has_scope(via, scope)?;
+            Err(for_agents())
+        }
         (Caller::Agent { .. }, Right::Session(_) | Right::User(..)) => Err(AppError::forbidden(
             "This endpoint is not available to agents",
         )),

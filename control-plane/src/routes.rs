@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod agents;
 pub mod audit;
+pub mod capabilities;
 pub mod connections;
 pub mod dashboard;
 pub mod enrolment;
@@ -10,6 +11,7 @@ pub mod exchange;
 pub mod health;
 pub mod passkeys;
 pub mod passwords;
+pub mod permissions;
 pub mod policies;
 pub mod profile;
 pub mod reauthenticate;

@@ -132,6 +132,7 @@ async fn keep_house(app: App) {
             }
             ah5_store::ceremonies::prune(&db).await?;
             ah5_store::sessions::prune(&db).await?;
+            ah5_store::agent_tokens::prune(&db).await?;
             ah5_store::assertions::prune(&db).await?;
             ah5_store::mail_proofs::prune(&db).await?;
             ah5_store::sign_in_flows::prune(&db).await?;

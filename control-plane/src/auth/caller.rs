@@ -59,6 +59,14 @@ impl Caller {
         }
     }
 
+    /// The agent, on a route that is for agents.
+    pub fn agent(&self) -> Result<AgentId, AppError> {
+        match self {
+            Self::Agent { id, .. } => Ok(*id),
+            Self::User { .. } => Err(for_agents()),
+        }
+    }
+
     pub fn actor(&self) -> (ActorKind, String) {
         match self {
             Self::Agent { id, .. } => (ActorKind::Agent, id.to_string()),
@@ -106,10 +114,11 @@ async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, claims.wid).await?;
     let agent = agents::get(&tenant, id).await?.ok_or_else(refused)?;
-    tenant.commit().await?;
     if agent.status != "active" || agent.epoch != claims.epoch {
         return Err(refused());
     }
+    usage::touch_agents(&**tenant, &[id]).await?;
+    tenant.commit().await?;
     Ok(Caller::Agent {
         id,
         workspace: claims.wid,
@@ -160,6 +169,10 @@ async fn personal_token(app: &App, text: &str) -> Result<Caller, AppError> {
             scopes: Scopes::parse(&holder.scopes).map_err(|_| bad_key())?,
         },
     })
+}
+
+pub fn for_agents() -> AppError {
+    AppError::forbidden("This endpoint is only available to agents (use an agent API key)")
 }
 
 fn bad_key() -> AppError {

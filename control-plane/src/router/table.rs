@@ -11,9 +11,9 @@ use crate::app::App;
 use crate::auth::rate::Bucket;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
-    activity, agents, audit, connections, dashboard, enrolment, exchange, health, passkeys,
-    passwords, policies, profile, reauthenticate, session, sessions, sign_up, social, templates,
-    tokens, verification, workspace,
+    activity, agents, audit, capabilities, connections, dashboard, enrolment, exchange, health,
+    passkeys, passwords, permissions, policies, profile, reauthenticate, session, sessions,
+    sign_up, social, templates, tokens, verification, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -22,6 +22,8 @@ use crate::routes::{
 pub enum Right {
     /// Members of this role or above, and agents.
     Agent(Role, Scope),
+    /// Agents and nobody else. People need the scope to be told so.
+    AgentOnly(Scope),
     /// Anybody; the route proves its caller itself, if at all.
     Open,
     /// Members of this role or above who are signed in: no token does, whatever its scopes.
@@ -43,7 +45,7 @@ pub struct Route {
 // A body is at most `input::MAX_BODY` long, on every route.
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
-    use Right::{Agent, Open, Session, User};
+    use Right::{Agent, AgentOnly, Open, Session, User};
     use Role::{Admin, Owner, Viewer};
     use Scope as S;
     vec![
@@ -99,12 +101,21 @@ pub fn table() -> Vec<Route> {
         put("/v1/agents/{id}", User(Admin, S::AgentsWrite), agents::update),
         delete("/v1/agents/{id}", User(Admin, S::AgentsWrite), agents::remove),
         post("/v1/agents/{id}/bootstrap-secret", User(Admin, S::AgentsWrite), agents::issue_secret),
-        post("/v1/agents/{id}/disable", User(Admin, S::AgentsWrite), agents::disable),
-        post("/v1/agents/{id}/enable", User(Admin, S::AgentsWrite), agents::enable),
+        post("/v1/agents/{id}/disable", User(Admin, S::AgentsWrite), agents::switch::disable),
+        post("/v1/agents/{id}/enable", User(Admin, S::AgentsWrite), agents::switch::enable),
+        put("/v1/agents/{id}/owner", User(Admin, S::AgentsWrite), agents::owner::set),
+        // What agents ask for, and what they can do
+        get("/v1/agent-permission-requests", User(Viewer, S::AgentsRead), permissions::list),
+        post("/v1/agent-permission-requests", AgentOnly(S::CapabilitiesRequest), permissions::create),
+        delete("/v1/agent-permission-requests/{id}", User(Admin, S::AgentsWrite), permissions::resolve::deny),
+        post("/v1/agent-permission-requests/{id}/approve", User(Admin, S::AgentsWrite), permissions::approve::approve),
+        patch("/v1/agent-permission-requests/{id}/approve-complete", User(Admin, S::AgentsWrite), permissions::resolve::complete),
+        get("/v1/capabilities/me", AgentOnly(S::CapabilitiesRead), capabilities::me),
+        get("/v1/capabilities/services", Agent(Viewer, S::CapabilitiesRead), capabilities::services),
         // Connections
         get("/v1/connections", Agent(Viewer, S::ConnectionsRead), connections::list),
         post("/v1/connections/api-key", User(Admin, S::ConnectionsWrite), connections::connect),
-        post("/v1/connections/{id}/revoke", User(Admin, S::ConnectionsWrite), connections::revoke),
+        post("/v1/connections/{id}/revoke", Agent(Admin, S::ConnectionsWrite), connections::revoke),
         // Policies
         get("/v1/policies", User(Viewer, S::PoliciesRead), policies::list),
         post("/v1/policies", User(Admin, S::PoliciesWrite), policies::create),
@@ -188,7 +199,7 @@ macro_rules! methods {
         }
     )+};
 }
-methods!(delete "DELETE", get "GET", post "POST", put "PUT");
+methods!(delete "DELETE", get "GET", patch "PATCH", post "POST", put "PUT");
 
 #[cfg(test)]
 mod tests {
@@ -198,7 +209,7 @@ mod tests {
     const fn role(right: Right) -> Option<Role> {
         match right {
             Right::Agent(role, _) | Right::Session(role) | Right::User(role, _) => Some(role),
-            Right::Open => None,
+            Right::AgentOnly(_) | Right::Open => None,
         }
     }
 
@@ -209,8 +220,30 @@ mod tests {
 
     #[test]
     fn agents_reach_nothing_but_what_is_listed_here() {
-        let reached = names(|route| matches!(route.right, Right::Agent(..)));
-        assert_eq!(reached, ["GET /v1/connections"]);
+        let reached = names(|route| matches!(route.right, Right::Agent(..) | Right::AgentOnly(_)));
+        assert_eq!(
+            reached,
+            [
+                "POST /v1/agent-permission-requests",
+                "GET /v1/capabilities/me",
+                "GET /v1/capabilities/services",
+                "GET /v1/connections",
+                "POST /v1/connections/{id}/revoke",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_for_agents_only_their_tokens_are_good_for() {
+        for route in table() {
+            if let Right::AgentOnly(scope) = route.right {
+                assert!(
+                    ah5_contracts::scope::OF_AGENTS.contains(&scope),
+                    "{}",
+                    route.path
+                );
+            }
+        }
     }
 
     /// What any member changes is their own.
@@ -238,7 +271,9 @@ mod tests {
         // A dry run is a POST for its body's sake.
         const DRY: [&str; 2] = ["/v1/policies/evaluate", "/v1/policies/{id}/changes"];
         for route in table() {
-            if let Right::User(_, scope) | Right::Agent(_, scope) = route.right {
+            if let Right::User(_, scope) | Right::Agent(_, scope) | Right::AgentOnly(scope) =
+                route.right
+            {
                 let reads = route.method == "GET" || DRY.contains(&route.path);
                 assert_eq!(scope.is_read_only(), reads, "{}", route.path);
             }

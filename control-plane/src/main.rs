@@ -8,6 +8,7 @@ mod auth;
 mod config;
 mod edge;
 mod error;
+mod gates;
 mod input;
 mod keys;
 mod listener;
@@ -43,6 +44,9 @@ enum Command {
     Keyring { path: PathBuf },
     /// Bring the database to this build's schema
     Migrate,
+    /// Print every route and who may call it, as JSON
+    #[command(hide = true)]
+    Routes,
     /// Answer requests
     Serve,
 }
@@ -61,6 +65,10 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Keyring { path } => keyring(&path),
         Command::Migrate => runtime.block_on(migrate()),
+        Command::Routes => {
+            println!("{:#}", router::listing::listing());
+            ExitCode::SUCCESS
+        }
         Command::Serve => runtime.block_on(serve()),
     }
 }

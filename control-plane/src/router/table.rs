@@ -34,6 +34,7 @@ pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
     pub right: Right,
+    /// How often one client address may; the general limit where the row says nothing.
     pub limit: Option<Bucket>,
     pub handler: MethodRouter<App>,
 }
@@ -45,9 +46,9 @@ pub fn table() -> Vec<Route> {
     use Role::{Admin, Owner, Viewer};
     use Scope as S;
     vec![
-        // Health and keys
-        get("/health", Open, health::health),
-        get("/v1/health", Open, health::health),
+        // Health, keys and what this is
+        get("/health", Open, health::health).unlimited(),
+        get("/v1/health", Open, health::health).unlimited(),
         get("/v1/version", Open, health::version),
         get("/.well-known/jwks.json", Open, exchange::jwks),
         // Signing in
@@ -146,6 +147,13 @@ impl Route {
             ..self
         }
     }
+
+    fn unlimited(self) -> Self {
+        Self {
+            limit: None,
+            ..self
+        }
+    }
 }
 
 macro_rules! methods {
@@ -159,7 +167,7 @@ macro_rules! methods {
                 method: $method,
                 path,
                 right,
-                limit: None,
+                limit: Some(Bucket::General),
                 handler: routing::$name(handler),
             }
         }
@@ -202,6 +210,12 @@ mod tests {
     ];
 
     #[test]
+    fn only_the_probes_of_balancers_are_not_counted() {
+        let uncounted = names(|route| route.limit.is_none());
+        assert_eq!(uncounted, ["GET /health", "GET /v1/health"]);
+    }
+
+    #[test]
     fn what_changes_a_workspace_takes_an_admin() {
         let mut open = names(|route| {
             route.method != "GET" && role(route.right).is_some_and(|role| role < Role::Admin)
@@ -225,7 +239,8 @@ mod tests {
     #[test]
     fn open_routes_that_take_secrets_are_limited() {
         let unlimited = names(|route| {
-            route.right == Right::Open && route.limit.is_none() && route.method != "GET"
+            let general = matches!(route.limit, None | Some(Bucket::General));
+            route.right == Right::Open && general && route.method != "GET"
         });
         // These need a live session's cookie.
         assert_eq!(

@@ -13,6 +13,7 @@ mod input;
 mod keys;
 mod listener;
 mod mail;
+mod openapi;
 mod people;
 mod router;
 mod routes;
@@ -44,6 +45,8 @@ enum Command {
     Keyring { path: PathBuf },
     /// Bring the database to this build's schema
     Migrate,
+    /// Print the OpenAPI document
+    Openapi,
     /// Print every route and who may call it, as JSON
     #[command(hide = true)]
     Routes,
@@ -65,6 +68,10 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Keyring { path } => keyring(&path),
         Command::Migrate => runtime.block_on(migrate()),
+        Command::Openapi => {
+            println!("{:#}", openapi::document());
+            ExitCode::SUCCESS
+        }
         Command::Routes => {
             println!("{:#}", router::listing::listing());
             ExitCode::SUCCESS

@@ -68,7 +68,7 @@ pub fn build(app: &App) -> Router {
 }
 
 /// Where else the route is reachable.
-fn alias(path: &'static str) -> Option<&'static str> {
+pub fn alias(path: &'static str) -> Option<&'static str> {
     let below = |prefix: &&str| {
         path.strip_prefix(*prefix)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -9,6 +9,7 @@ use ah5_contracts::scope::Scope;
 
 use crate::app::App;
 use crate::auth::rate::Bucket;
+use crate::openapi::page;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
     activity, agents, audit, connections, dashboard, enrolment, exchange, health, passwords,
@@ -51,6 +52,9 @@ pub fn table() -> Vec<Route> {
         get("/v1/health", Open, health::health).unlimited(),
         get("/v1/version", Open, health::version),
         get("/.well-known/jwks.json", Open, exchange::jwks),
+        get("/docs", Open, page::html),
+        get("/docs/json", Open, page::json),
+        get("/docs/yaml", Open, page::yaml),
         // Signing in
         post("/api/auth/sign-up/email", Open, sign_up::sign_up).limited(Bucket::SignIn),
         post("/api/auth/sign-in/email", Open, session::sign_in).limited(Bucket::SignIn),

@@ -44,7 +44,7 @@ async fn every_route_treats_every_caller_as_the_table_says() {
                 .map(|(_, _, answer)| answer.status)
         };
         let right = match verdict {
-            Verdict::Alike => Some(answer.status) == anonymous() && answer.status != 404,
+            Verdict::Alike => Some(answer.status) == anonymous() && !answer.contains("Route "),
             Verdict::Forbidden => answer.status == 403 && is_the_guards(answer),
             Verdict::Own => true,
             Verdict::Passes => answer.status != 401 && !is_the_guards(answer),
@@ -105,22 +105,39 @@ fn is_the_guards(answer: &Answer) -> bool {
 }
 
 /// Each proves its caller itself, or has nothing to hide.
-const OPEN: [&str; 18] = [
+const OPEN: &[&str] = &[
     "GET /.well-known/jwks.json",
+    "GET /api/auth/callback/{provider}",
     "GET /api/auth/get-session",
+    "GET /api/auth/list-accounts",
     "GET /api/auth/list-sessions",
+    "GET /api/auth/reset-password/{token}",
+    "GET /api/auth/sign-in/providers",
+    "GET /api/auth/verify-email",
+    "GET /docs",
+    "GET /docs/json",
+    "GET /docs/yaml",
     "GET /health",
     "GET /v1/health",
     "GET /v1/version",
     "POST /agents/bootstrap",
     "POST /agents/token",
+    "POST /api/auth/callback/{provider}",
+    "POST /api/auth/change-password",
+    "POST /api/auth/link-social",
+    "POST /api/auth/request-password-reset",
+    "POST /api/auth/reset-password",
     "POST /api/auth/revoke-other-sessions",
     "POST /api/auth/revoke-session",
     "POST /api/auth/revoke-sessions",
+    "POST /api/auth/send-verification-email",
     "POST /api/auth/sign-in/email",
+    "POST /api/auth/sign-in/social",
     "POST /api/auth/sign-out",
     "POST /api/auth/sign-up/email",
     "POST /api/auth/token",
+    "POST /api/auth/update-user",
+    "POST /api/auth/verify-password",
     "POST /api/internal/token/exchange",
     "POST /v1/agents/bootstrap",
     "POST /v1/agents/token",

@@ -72,7 +72,11 @@ impl Route {
 
     /// With this in place of the id; with an empty body where a body may be.
     pub fn call(&self, id: &str) -> Call {
-        let path = self.path.replace("{id}", id).replace("{name}", "gmail");
+        let mut path = self.path.replace("{id}", id);
+        while let Some((before, rest)) = path.split_once('{') {
+            let (_, after) = rest.split_once('}').unwrap();
+            path = format!("{before}gmail{after}");
+        }
         let call = Call::new(self.method.clone(), path);
         if matches!(self.method, Method::GET | Method::DELETE) {
             call

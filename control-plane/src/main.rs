@@ -8,10 +8,12 @@ mod auth;
 mod config;
 mod edge;
 mod error;
+mod gates;
 mod input;
 mod keys;
 mod listener;
 mod mail;
+mod openapi;
 mod owners;
 mod passkey;
 mod people;
@@ -45,6 +47,11 @@ enum Command {
     Keyring { path: PathBuf },
     /// Bring the database to this build's schema
     Migrate,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Print every route and who may call it, as JSON
+    #[command(hide = true)]
+    Routes,
     /// Answer requests
     Serve,
 }
@@ -63,6 +70,14 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Keyring { path } => keyring(&path),
         Command::Migrate => runtime.block_on(migrate()),
+        Command::Openapi => {
+            println!("{:#}", openapi::document());
+            ExitCode::SUCCESS
+        }
+        Command::Routes => {
+            println!("{:#}", router::listing::listing());
+            ExitCode::SUCCESS
+        }
         Command::Serve => runtime.block_on(serve()),
     }
 }

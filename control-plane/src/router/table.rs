@@ -9,6 +9,7 @@ use ah5_contracts::scope::Scope;
 
 use crate::app::App;
 use crate::auth::rate::Bucket;
+use crate::openapi::page;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
     activity, agents, audit, capabilities, connections, dashboard, enrolment, exchange, health,
@@ -36,6 +37,7 @@ pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
     pub right: Right,
+    /// How often one client address may; the general limit where the row says nothing.
     pub limit: Option<Bucket>,
     /// Whether the person must have proved themselves in the last five minutes.
     pub recent: bool,
@@ -49,11 +51,14 @@ pub fn table() -> Vec<Route> {
     use Role::{Admin, Owner, Viewer};
     use Scope as S;
     vec![
-        // Health and keys
-        get("/health", Open, health::health),
-        get("/v1/health", Open, health::health),
+        // Health, keys and what this is
+        get("/health", Open, health::health).unlimited(),
+        get("/v1/health", Open, health::health).unlimited(),
         get("/v1/version", Open, health::version),
         get("/.well-known/jwks.json", Open, exchange::jwks),
+        get("/docs", Open, page::html),
+        get("/docs/json", Open, page::json),
+        get("/docs/yaml", Open, page::yaml),
         // Signing in
         post("/api/auth/sign-up/email", Open, sign_up::sign_up).limited(Bucket::SignIn),
         post("/api/auth/sign-in/email", Open, session::sign_in).limited(Bucket::SignIn),
@@ -179,6 +184,13 @@ impl Route {
             ..self
         }
     }
+
+    fn unlimited(self) -> Self {
+        Self {
+            limit: None,
+            ..self
+        }
+    }
 }
 
 macro_rules! methods {
@@ -192,7 +204,7 @@ macro_rules! methods {
                 method: $method,
                 path,
                 right,
-                limit: None,
+                limit: Some(Bucket::General),
                 recent: false,
                 handler: routing::$name(handler),
             }
@@ -258,6 +270,12 @@ mod tests {
     ];
 
     #[test]
+    fn only_the_probes_of_balancers_are_not_counted() {
+        let uncounted = names(|route| route.limit.is_none());
+        assert_eq!(uncounted, ["GET /health", "GET /v1/health"]);
+    }
+
+    #[test]
     fn what_changes_a_workspace_takes_an_admin() {
         let mut open = names(|route| {
             route.method != "GET" && role(route.right).is_some_and(|role| role < Role::Admin)
@@ -283,7 +301,8 @@ mod tests {
     #[test]
     fn open_routes_that_take_secrets_are_limited() {
         let unlimited = names(|route| {
-            route.right == Right::Open && route.limit.is_none() && route.method != "GET"
+            let general = matches!(route.limit, None | Some(Bucket::General));
+            route.right == Right::Open && general && route.method != "GET"
         });
         // These need a live session's cookie.
         assert_eq!(

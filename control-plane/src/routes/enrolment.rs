@@ -198,8 +198,8 @@ async fn judge(
         exp: expires,
         cnf: None,
     };
-    app.keys
-        .agent
+    let keys = app.keys().map_err(|error| ("no keys yet", error))?;
+    keys.agent
         .sign_agent(&claims)
         .map_err(|error| ("signing failed", AppError::internal(error)))
 }

@@ -36,7 +36,7 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
         Ok(db) => db.simple_query("").await.is_ok(),
         Err(_) => false,
     };
-    let ready = database && !draining;
+    let ready = database && admin.app.keys().is_ok() && !draining;
     let status = if ready {
         StatusCode::OK
     } else {

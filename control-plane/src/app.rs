@@ -1,6 +1,6 @@
 //! What every handler shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use deadpool_postgres::{Object, Pool};
 use jiff::Timestamp;
@@ -30,7 +30,6 @@ pub struct App(Arc<Inner>);
 pub struct Inner {
     pub config: Config,
     pub pool: Pool,
-    pub keys: Keys,
     pub limits: Limits,
     pub mail: Mail,
     /// Where people may sign in besides here.
@@ -44,6 +43,8 @@ pub struct Inner {
     /// Of work that goes on after its answer.
     aside: Arc<Semaphore>,
     pub relying_party: RelyingParty,
+    /// There from the moment on that the database was found and fits.
+    keys: OnceLock<Keys>,
     audit_key: AuditKey,
     /// This process's own audit chains.
     spool: SpoolId,
@@ -64,7 +65,7 @@ pub struct Record {
 // === impl App ===
 
 impl App {
-    pub fn new(mut config: Config, pool: Pool, keys: Keys, net: &Upstreams) -> Self {
+    pub fn new(mut config: Config, pool: Pool, net: &Upstreams) -> Self {
         let parties = std::mem::take(&mut config.parties);
         Self(Arc::new(Inner {
             mail: Mail::new(config.mail.as_ref()),
@@ -79,12 +80,23 @@ impl App {
             relying_party: RelyingParty::new(&config.origin),
             config,
             pool,
-            keys,
+            keys: OnceLock::new(),
         }))
     }
 
     pub async fn db(&self) -> Result<Object, StoreError> {
         Ok(self.pool.get().await?)
+    }
+
+    /// An error as long as the database was not there since this process started.
+    pub fn keys(&self) -> Result<&Keys, AppError> {
+        self.keys.get().ok_or_else(AppError::unavailable)
+    }
+
+    /// From now on requests are answered.
+    pub fn open(&self, keys: Keys) {
+        // They are set once; a second time would bring the same ones.
+        let _ = self.keys.set(keys);
     }
 
     pub fn ring(&self) -> &KeyRing {

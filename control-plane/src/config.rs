@@ -16,7 +16,7 @@ use ah5_telemetry::logs;
 use ipnet::IpNet;
 
 use crate::social::config::Party;
-use crate::{mail, social};
+use crate::{gates, mail, social};
 
 pub struct Config {
     pub database: Database,
@@ -32,6 +32,9 @@ pub struct Config {
     pub bootstrap_per_minute: u32,
     pub token_per_minute: u32,
     pub sign_in_per_minute: u32,
+    pub failed_auth_per_minute: u32,
+    /// Of everything without a limit of its own.
+    pub general_per_quarter: u32,
     pub plain_http_hosts: Vec<String>,
     /// Whom we may call, and how.
     pub outbound: Outbound,
@@ -42,6 +45,8 @@ pub struct Config {
     pub audit_retention_months: Option<u16>,
     /// Who may say on whose behalf it connects.
     pub trusted_proxies: Vec<IpNet>,
+    pub gates: gates::Config,
+    pub build: Build,
     pub log: logs::Config,
 }
 
@@ -51,6 +56,13 @@ pub struct Outbound {
     pub exemptions: Exemptions,
     pub extra_ca: Option<PathBuf>,
     pub overrides: ResolveOverrides,
+}
+
+/// Which build this is, as its maker names it.
+pub struct Build {
+    pub number: String,
+    pub date: String,
+    pub commit: String,
 }
 
 // === impl Config ===
@@ -66,6 +78,9 @@ impl Config {
             .as_ref()
             .and_then(|it| mail::config::Config::read(settings, it));
         let parties = social::config::read(settings);
+        // Whoever develops reloads a lot.
+        let local = origin.as_ref().is_some_and(Origin::is_loopback);
+        let general = if local { 5000 } else { 1000 };
         Some(Self {
             pool_size: settings.positive("DB_POOL_SIZE", 10),
             listen: settings.parsed_or("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 4000))),
@@ -79,10 +94,14 @@ impl Config {
             bootstrap_per_minute: settings.positive("RATE_LIMIT_BOOTSTRAP_PER_MINUTE", 5),
             token_per_minute: settings.positive("RATE_LIMIT_TOKEN_PER_MINUTE", 30),
             sign_in_per_minute: settings.positive("RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
+            failed_auth_per_minute: settings.positive("RATE_LIMIT_FAILED_AUTH_PER_MINUTE", 300),
+            general_per_quarter: settings.positive("RATE_LIMIT_PER_15_MINUTES", general),
             plain_http_hosts: settings.list("SSRF_ALLOWLIST_HOSTS"),
             drain_delay: Duration::from_millis(settings.parsed_or("DRAIN_DELAY_MS", 2000)),
             audit_retention_months: months(settings),
             trusted_proxies: client::trusted_proxies(settings),
+            gates: gates::Config::read(settings),
+            build: Build::read(settings),
             log: logs::Config::read(settings),
             database: database?,
             ring: ring?,
@@ -128,6 +147,23 @@ impl Outbound {
             extra_ca: settings.path("UPSTREAM_CA_FILE"),
             overrides: overrides.ok()?,
         })
+    }
+}
+
+// === impl Build ===
+
+impl Build {
+    /// What is set when the process starts, else what was set when it was built.
+    fn read(settings: &mut Settings) -> Self {
+        let mut text = |name, built: Option<&str>, default: &str| {
+            let given = settings.optional(name);
+            given.unwrap_or_else(|| built.unwrap_or(default).to_owned())
+        };
+        Self {
+            number: text("BUILD_NUMBER", option_env!("BUILD_NUMBER"), "dev"),
+            date: text("BUILD_DATE", option_env!("BUILD_DATE"), "unknown"),
+            commit: text("GIT_SHA", option_env!("GIT_SHA"), "unknown"),
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use ah5_edge::{Origin, cookie};
 use crate::app::App;
 use crate::error::AppError;
 
+pub mod request_id;
+
 /// From the request's head to the answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -96,10 +98,11 @@ fn put_headers(headers: &mut HeaderMap, ours: &Origin) {
     }
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     for (name, value) in SECURITY {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+        let name = HeaderName::from_static(name);
+        // A page of ours says itself what it loads.
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     if ours.https {
         headers.insert(

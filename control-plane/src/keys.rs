@@ -1,12 +1,13 @@
 //! The keys that sign tokens. Made at first start, kept sealed in the database, the same for every
 //! control plane of the installation.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use deadpool_postgres::Pool;
 use serde_json::{Value, json};
 
 use ah5_security::ring::{KeyRing, PublicKeyRow};
 use ah5_security::token::{KeyKind, SigningKey, VerificationKey};
+use ah5_store::StoreError;
 use ah5_store::signing_keys::{self, StoredKey};
 
 pub struct Keys {
@@ -22,8 +23,8 @@ pub struct Keys {
 impl Keys {
     /// Loads the keys, making those that are missing.
     pub async fn load(pool: &Pool, ring: &KeyRing) -> anyhow::Result<Self> {
-        let mut client = pool.get().await.context("cannot reach the database")?;
-        let tx = client.transaction().await?;
+        let mut client = pool.get().await.map_err(StoreError::from)?;
+        let tx = client.transaction().await.map_err(StoreError::from)?;
         let mut stored = signing_keys::lock_all(&tx).await?;
         for kind in [KeyKind::Agent, KeyKind::User] {
             if !stored.iter().any(|key| key.kind == kind.as_str()) {
@@ -32,7 +33,7 @@ impl Keys {
                 stored.push(key);
             }
         }
-        tx.commit().await?;
+        tx.commit().await.map_err(StoreError::from)?;
         Self::open(ring, &stored)
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, Version, header};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -27,7 +28,14 @@ const FINISH: Duration = Duration::from_secs(35);
 /// When the process is out of file descriptors, accepting at once fails again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+/// From `draining` on answers ask for the connection to be closed, so that by the time of `stop` a
+/// front door has few left on which it could just be sending.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    draining: Arc<AtomicBool>,
+    stop: impl Future<Output = ()>,
+) {
     let graceful = GracefulShutdown::new();
     let builder = builder();
     tokio::pin!(stop);
@@ -37,7 +45,9 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, peer)) => connect(&builder, &graceful, &router, stream, peer),
+            Ok((stream, peer)) => {
+                connect(&builder, &graceful, &router, &draining, stream, peer);
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -67,21 +77,29 @@ fn connect(
     builder: &Builder<TokioExecutor>,
     graceful: &GracefulShutdown,
     router: &Router,
+    draining: &Arc<AtomicBool>,
     stream: TcpStream,
     peer: SocketAddr,
 ) {
     // Only a hint to the kernel.
     drop(stream.set_nodelay(true));
-    let router = router.clone();
+    let (router, draining) = (router.clone(), draining.clone());
     let seen = Arc::new(AtomicBool::new(false));
     let spoken = seen.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         spoken.store(true, Ordering::Relaxed);
-        let router = router.clone();
+        let (router, draining) = (router.clone(), draining.clone());
         async move {
+            let http2 = request.version() == Version::HTTP_2;
             let mut request = edge::drop_trailing_slash(request.map(Body::new));
             request.extensions_mut().insert(ConnectInfo(peer));
-            Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|e| match e {}))
+            let answered = router.oneshot(request).await;
+            let mut response = answered.unwrap_or_else(|e| match e {});
+            if draining.load(Ordering::Relaxed) && !http2 {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);

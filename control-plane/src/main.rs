@@ -8,11 +8,13 @@ mod auth;
 mod config;
 mod edge;
 mod error;
+mod gates;
 mod input;
 mod jobs;
 mod keys;
 mod listener;
 mod mail;
+mod openapi;
 mod owners;
 mod passkey;
 mod people;
@@ -46,6 +48,11 @@ enum Command {
     Keyring { path: PathBuf },
     /// Bring the database to this build's schema
     Migrate,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Print every route and who may call it, as JSON
+    #[command(hide = true)]
+    Routes,
     /// Answer requests
     Serve,
 }
@@ -64,6 +71,14 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Keyring { path } => keyring(&path),
         Command::Migrate => runtime.block_on(migrate()),
+        Command::Openapi => {
+            println!("{:#}", openapi::document());
+            ExitCode::SUCCESS
+        }
+        Command::Routes => {
+            println!("{:#}", router::listing::listing());
+            ExitCode::SUCCESS
+        }
         Command::Serve => runtime.block_on(serve()),
     }
 }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -16,22 +16,26 @@ use ah5_contracts::scope::Scope;
 use ah5_edge::client;
 
 use crate::app::{App, now};
-use crate::auth::caller::{Caller, Via};
-use crate::auth::rate::Bucket;
+use crate::auth::caller::{Caller, Via, for_agents};
+use crate::auth::rate::{Bucket, Quota};
 use crate::auth::recent::{self, Recent};
 use crate::edge;
 use crate::error::AppError;
+use crate::gates;
 use crate::input::{self, MAX_BODY};
 
 use table::Right;
 
+pub mod listing;
 pub mod table;
 
 /// Published clients ask for these without the prefix.
-const ALIASED: [&str; 6] = [
+const ALIASED: [&str; 8] = [
+    "/v1/agent-permission-requests",
     "/v1/agents",
     "/v1/approvals",
     "/v1/audit",
+    "/v1/capabilities",
     "/v1/connections",
     "/v1/policies",
     "/v1/templates",
@@ -50,10 +54,7 @@ pub fn build(app: &App) -> Router {
         let handler = route
             .handler
             .layer(middleware::from_fn_with_state(guard, guarded));
-        let aliased = ALIASED
-            .iter()
-            .any(|p| route.path == *p || route.path.starts_with(&format!("{p}/")));
-        if let Some(alias) = route.path.strip_prefix("/v1").filter(|_| aliased) {
+        if let Some(alias) = alias(route.path) {
             router = router.route(alias, handler.clone());
         }
         router = router.route(route.path, handler);
@@ -64,9 +65,21 @@ pub fn build(app: &App) -> Router {
         // The last layer is the outermost: also what went wrong is dressed and measured.
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(middleware::from_fn(edge::limit_time))
+        .layer(middleware::from_fn_with_state(app.clone(), gates::pass))
         .layer(middleware::from_fn_with_state(app.clone(), edge::dress))
         .layer(middleware::from_fn(edge::measure))
+        .layer(middleware::from_fn(edge::request_id::name))
         .with_state(app.clone())
+}
+
+/// Where else the route is reachable.
+pub fn alias(path: &'static str) -> Option<&'static str> {
+    let below = |prefix: &&str| {
+        path.strip_prefix(*prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let aliased = ALIASED.iter().any(below);
+    path.strip_prefix("/v1").filter(|_| aliased)
 }
 
 #[derive(Clone)]
@@ -81,25 +94,43 @@ struct Guard {
 async fn guarded(
     State(guard): State<Guard>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let app = &guard.app;
+    let client = client::address(peer, request.headers(), &app.config.trusted_proxies);
+    let counted = count(app, guard.limit, peer, client, request.headers());
+    let (quota, answered) = match counted {
+        Ok(quota) => (quota, admitted(&guard, client, request, next).await),
+        Err(refusal) => (None, Err(refusal)),
+    };
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    write_quota(&mut response, quota);
+    let ((method, path), status) = (guard.name, response.status().as_u16());
+    tracing::debug!(method, path, status, %client, "answered");
+    response
+}
+
+async fn admitted(
+    guard: &Guard,
+    client: IpAddr,
     mut request: Request,
     next: Next,
 ) -> Result<Response, AppError> {
-    let Guard { app, right, .. } = guard;
-    let client = client::address(peer, request.headers(), &app.config.trusted_proxies);
-    let quota = match guard.limit {
-        Some(bucket) => Some(app.limits.count(bucket, client, now())?),
-        None => None,
-    };
-    if right != Right::Open {
-        let caller = authenticate(&app, client, request.headers()).await?;
+    if guard.limit.is_some() {
+        // Only the probes are answered before the database is known to be ours.
+        guard.app.keys()?;
+    }
+    if guard.right != Right::Open {
+        let caller = authenticate(&guard.app, client, request.headers()).await?;
         tracing::debug!(credential = %caller.credential(), "authenticated");
-        admit(&caller, right)?;
+        admit(&caller, guard.right)?;
         if guard.recent {
-            recent::check(&app, &caller).await?;
+            recent::check(&guard.app, &caller).await?;
         }
         request.extensions_mut().insert(caller);
     } else if guard.recent {
-        match Recent::of_cookie(&app, request.headers()).await {
+        match Recent::of_cookie(&guard.app, request.headers()).await {
             Ok(recent) => drop(request.extensions_mut().insert(recent)),
             Err(refusal) => return Ok(refusal.into_response()),
         }
@@ -108,18 +139,39 @@ async fn guarded(
         return Err(input::too_large());
     }
     request.extensions_mut().insert(Client(client));
-    let mut response = next.run(request).await;
-    if let Some(quota) = quota {
-        quota.write(response.headers_mut());
+    Ok(next.run(request).await)
+}
+
+/// Before anything is known of the caller. Whoever sits on this very machine and comes straight to
+/// us isn't held to the general limit; through a proxy everybody is.
+fn count(
+    app: &App,
+    limit: Option<Bucket>,
+    peer: SocketAddr,
+    client: IpAddr,
+    headers: &HeaderMap,
+) -> Result<Option<Quota>, AppError> {
+    let Some(bucket) = limit else {
+        return Ok(None);
+    };
+    if bucket == Bucket::General && is_local(peer, headers) {
+        return Ok(None);
     }
-    let ((method, path), status) = (guard.name, response.status().as_u16());
-    tracing::debug!(method, path, status, %client, "answered");
-    Ok(response)
+    app.limits.count(bucket, client, now()).map(Some)
+}
+
+fn is_local(peer: SocketAddr, headers: &HeaderMap) -> bool {
+    const OF_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+    peer.ip().to_canonical().is_loopback() && !OF_PROXIES.iter().any(|it| headers.contains_key(*it))
 }
 
 fn admit(caller: &Caller, right: Right) -> Result<(), AppError> {
     match (caller, right) {
-        (_, Right::Open) | (Caller::Agent { .. }, Right::Agent(..)) => Ok(()),
+        (_, Right::Open) | (Caller::Agent { .. }, Right::Agent(..) | Right::AgentOnly(_)) => Ok(()),
+        (Caller::User { via, .. }, Right::AgentOnly(scope)) => {
+            has_scope(via, scope)?;
+            Err(for_agents())
+        }
         (Caller::Agent { .. }, Right::Session(_) | Right::User(..)) => Err(AppError::forbidden(
             "This endpoint is not available to agents",
         )),
@@ -168,10 +220,12 @@ fn declared_length(headers: &HeaderMap) -> usize {
 }
 
 async fn authenticate(app: &App, client: IpAddr, headers: &HeaderMap) -> Result<Caller, AppError> {
+    app.keys()?;
+    // Of whoever guesses the next guess isn't even looked at.
+    app.limits.check(Bucket::FailedAuth, client, now())?;
     let caller = Caller::authenticate(app, headers).await;
-    if caller
-        .as_ref()
-        .is_err_and(|e| e.status() == StatusCode::UNAUTHORIZED)
+    if let Err(error) = &caller
+        && error.status() == StatusCode::UNAUTHORIZED
     {
         app.limits.count(Bucket::FailedAuth, client, now())?;
     }
@@ -182,12 +236,30 @@ async fn authenticate(app: &App, client: IpAddr, headers: &HeaderMap) -> Result<
 async fn unknown(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    method: Method,
     request: Request,
-) -> Result<Response, AppError> {
-    let client = client::address(peer, request.headers(), &app.config.trusted_proxies);
-    authenticate(&app, client, request.headers()).await?;
-    let message = format!("Route {method}:{} not found", request.uri().path());
+) -> Response {
+    let headers = request.headers();
+    let client = client::address(peer, headers, &app.config.trusted_proxies);
+    let quota = match count(&app, Some(Bucket::General), peer, client, headers) {
+        Ok(quota) => quota,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let known = authenticate(&app, client, headers).await;
+    let mut response = known.map_or_else(IntoResponse::into_response, |_| not_found(&request));
+    write_quota(&mut response, quota);
+    response
+}
+
+fn not_found(request: &Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    let message = format!("Route {method}:{path} not found");
     let body = json!({"message": message, "error": "Not Found", "statusCode": 404});
-    Ok((StatusCode::NOT_FOUND, Json(body)).into_response())
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
+}
+
+/// Unless another one was exceeded, which is there already.
+fn write_quota(response: &mut Response, quota: Option<Quota>) {
+    if let Some(quota) = quota.filter(|_| response.status() != StatusCode::TOO_MANY_REQUESTS) {
+        quota.write(response.headers_mut());
+    }
 }

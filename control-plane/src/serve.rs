@@ -11,7 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use ah5_edge::announce;
 use ah5_net::Upstreams;
-use ah5_store::{StoreError, migrate};
+use ah5_store::StoreError;
+use ah5_store::migrate::{self, MigrateError};
 
 use crate::admin::{self, Admin};
 use crate::app::App;
@@ -24,16 +25,12 @@ use crate::mail::postman;
 use crate::router;
 
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+/// Between two looks for the database.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let (client, _driver) = config
-        .database
-        .connect()
-        .await
-        .context("cannot reach the database")?;
-    migrate::check(&client).await?;
     let pool = config.database.pool(config.pool_size);
-    let keys = Keys::load(&pool, &config.ring).await?;
     let (listen, admin_listen) = (bind(config.listen).await?, bind(config.admin).await?);
     let address_file = config.address_file.clone();
     let drain_delay = config.drain_delay;
@@ -44,29 +41,35 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         None => None,
     };
     tell_of_mail(&config);
-    let app = App::new(config, pool, keys, &net);
-    tokio::spawn(keep_house(app.clone()));
-    tokio::spawn(jobs::approvals::run(app.clone()));
-    if let Some(carrier) = carrier {
-        tokio::spawn(postman::run(app.clone(), carrier));
-    }
-
+    let app = App::new(config, pool, &net);
     let draining = Arc::new(AtomicBool::new(false));
-    let metrics = ah5_telemetry::metrics::install();
     let admin = Admin {
         app: app.clone(),
         draining: draining.clone(),
-        metrics,
+        metrics: ah5_telemetry::metrics::install(),
     };
     let (listening, administering) = (listen.local_addr()?, admin_listen.local_addr()?);
     tokio::spawn(axum::serve(admin_listen, admin::router(admin)).into_future());
-
-    tracing::info!(%listening, admin = %administering, "the control plane is ready");
+    tracing::info!(%listening, admin = %administering, "the control plane is listening");
     if let Some(path) = address_file {
         announce::addresses(&path, listening, administering)?;
     }
-    let stop = stop(draining, drain_delay);
-    listener::serve(listen, router::build(&app), stop).await;
+    let stop = stop(draining.clone(), drain_delay);
+    let serving = listener::serve(listen, router::build(&app), draining, stop);
+    tokio::pin!(serving);
+    let opening = open(&app);
+    tokio::select! {
+        () = &mut serving => {}
+        opened = opening => {
+            opened?;
+            tokio::spawn(keep_house(app.clone()));
+            tokio::spawn(jobs::approvals::run(app.clone()));
+            if let Some(carrier) = carrier {
+                tokio::spawn(postman::run(app.clone(), carrier));
+            }
+            serving.await;
+        }
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -97,6 +100,47 @@ fn outbound(config: &Config, own: &[SocketAddr]) -> anyhow::Result<Upstreams> {
         ..ah5_net::Config::default()
     };
     Upstreams::new(net).context("the way out cannot be set up")
+}
+
+/// Waits for the database, however long that takes. One that is there and does not fit is the
+/// operator's to mend.
+async fn open(app: &App) -> anyhow::Result<()> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match try_open(app).await {
+            Ok(keys) => {
+                app.open(keys);
+                tracing::info!("the control plane is ready");
+                return Ok(());
+            }
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the database is not available yet"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+async fn try_open(app: &App) -> anyhow::Result<Keys> {
+    let (client, _driver) = app.config.database.connect().await?;
+    migrate::check(&client).await?;
+    Keys::load(&app.pool, app.ring()).await
+}
+
+/// Not there, starting, or about to become the primary.
+fn is_passing(error: &anyhow::Error) -> bool {
+    let store = error.downcast_ref::<StoreError>();
+    let schema = error.downcast_ref::<MigrateError>();
+    matches!(store, Some(StoreError::Unavailable(_)))
+        || matches!(
+            schema,
+            Some(MigrateError::Standby | MigrateError::Store(StoreError::Unavailable(_)))
+        )
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -135,6 +179,7 @@ async fn keep_house(app: App) {
             ah5_store::approvals::prune(&db).await?;
             ah5_store::ceremonies::prune(&db).await?;
             ah5_store::sessions::prune(&db).await?;
+            ah5_store::agent_tokens::prune(&db).await?;
             ah5_store::assertions::prune(&db).await?;
             ah5_store::mail_proofs::prune(&db).await?;
             ah5_store::sign_in_flows::prune(&db).await?;

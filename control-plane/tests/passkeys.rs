@@ -66,11 +66,8 @@ async fn a_passkey_signs_its_person_in_without_an_address() {
     let trail = world.audit("").await;
     let told = |action: &str| trail.iter().find(|row| row["action"] == action).cloned();
     assert!(told("passkey_added").is_some());
-    assert_eq!(
-        told("user_signed_in").unwrap()["metadata"]["method"],
-        "passkey",
-        "{trail:?}"
-    );
+    let signed_in = told("user_signed_in").unwrap();
+    assert_eq!(signed_in["metadata"]["method"], "passkey");
 }
 
 #[tokio::test]
@@ -281,4 +278,23 @@ async fn nobody_renames_or_removes_a_strangers_passkey() {
     assert_eq!(answer.status, 401);
     let renamed = owner.post("/passkey/update-passkey", &rename).await;
     assert_eq!(renamed.json()["passkey"]["name"], "Mine");
+}
+
+#[tokio::test]
+async fn a_mailed_link_resets_no_password_of_an_account_with_a_passkey() {
+    let (world, _, mut owner, mut nobody) = with_passkey().await;
+    world.prove(&world.owner).await;
+    let email = &world.owner.email;
+    // As if the link had been asked for and mailed.
+    let mailed = "insert into ah5.t_mail_proofs (token_hash, user_id, purpose, email, expires_at)
+                  select sha256(email::bytea), id, 'reset', email, now() + interval '1 hour'
+                  from ah5.t_users where email";
+    world.sql(&format!("{mailed} = '{email}'")).await;
+    let body = json!({"token": email, "newPassword": "another password"});
+    let answer = nobody.post("/reset-password", &body).await;
+    assert_eq!(refusal(&answer), code(403, "PASSKEY_REQUIRED"));
+    assert_eq!(
+        owner.get("/get-session").await.json()["user"]["email"],
+        email.as_str()
+    );
 }

@@ -67,7 +67,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         usage: Arc::new(Usage::default()),
     });
     tokio::spawn(streams::watch(plane.clone()));
-    tokio::spawn(usage::keep(plane.usage.clone(), config.database));
+    let (used, open) = (plane.usage.clone(), plane.streams.clone());
+    tokio::spawn(usage::keep(used, open, config.database));
     let draining = Arc::new(AtomicBool::new(false));
     let admin = Admin {
         draining: draining.clone(),

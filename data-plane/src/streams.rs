@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use ah5_contracts::id::AgentId;
 use futures_util::task::AtomicWaker;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -54,6 +55,18 @@ impl Streams {
     #[must_use]
     pub fn count(&self) -> usize {
         self.with(|open| open.len())
+    }
+
+    /// How many of them each agent has.
+    #[must_use]
+    pub fn by_agent(&self) -> HashMap<AgentId, i32> {
+        self.with(|open| {
+            let mut counts = HashMap::new();
+            for stream in open.values() {
+                *counts.entry(stream.claim.agent()).or_default() += 1;
+            }
+            counts
+        })
     }
 
     /// Cuts every stream whose claim no longer holds and returns how many those were.

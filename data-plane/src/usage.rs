@@ -1,16 +1,19 @@
-//! Notes which tokens are in use, away from their calls. Enrolment depends on it: a bootstrap
-//! secret cannot be used again once its agent has been at work.
+//! Notes which tokens are in use and for whom answers are under way, apart from the calls. Enrolment
+//! depends on it: a bootstrap secret cannot be used again once its agent has been at work. Who turns
+//! an agent off is told what that ended.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ah5_contracts::id::{AgentId, PersonalTokenId};
-use ah5_store::StoreError;
+use ah5_contracts::id::{AgentId, PersonalTokenId, ReplicaId};
 use ah5_store::database::{Client, Database};
 use ah5_store::usage::{touch_agents, touch_personal_tokens};
+use ah5_store::{StoreError, open_streams};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::streams::Streams;
 
 /// Ids beyond this number wait for the next round.
 const MAX_PENDING: usize = 10_000;
@@ -83,14 +86,19 @@ impl<Id: Copy + Eq + Hash> Notes<Id> {
 }
 
 /// Writes the notes down, for as long as the process lives.
-pub async fn keep(usage: Arc<Usage>, database: Database) {
+pub async fn keep(usage: Arc<Usage>, streams: Arc<Streams>, database: Database) {
     let mut connection = None;
+    let mut reporter = Reporter::new();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let (agents, tokens) = (usage.agents.pending(), usage.tokens.pending());
-        if agents.is_empty() && tokens.is_empty() {
+        let round = Round {
+            agents: usage.agents.pending(),
+            tokens: usage.tokens.pending(),
+            open: reporter.due(&streams),
+        };
+        if round.is_empty() {
             continue;
         }
         let (client, _) = match &connection {
@@ -101,26 +109,71 @@ pub async fn keep(usage: Arc<Usage>, database: Database) {
                 Err(_) => continue,
             },
         };
-        match timeout(DEADLINE, write(client, &agents, &tokens)).await {
+        match timeout(DEADLINE, round.write(client, reporter.replica)).await {
             Ok(Ok(())) => {
-                usage.agents.settle(&agents);
-                usage.tokens.settle(&tokens);
+                usage.agents.settle(&round.agents);
+                usage.tokens.settle(&round.tokens);
+                reporter.settle(round.open.as_deref());
             }
             _ => connection = None,
         }
     }
 }
 
-async fn write(
-    client: &Client,
-    agents: &[AgentId],
-    tokens: &[PersonalTokenId],
-) -> Result<(), StoreError> {
-    if !agents.is_empty() {
-        touch_agents(client, agents).await?;
+/// What there is to write at once.
+struct Round {
+    agents: Vec<AgentId>,
+    tokens: Vec<PersonalTokenId>,
+    open: Option<Vec<(AgentId, i32)>>,
+}
+
+/// Reports the answers under way for as long as there are any, and once that there are none.
+struct Reporter {
+    replica: ReplicaId,
+    /// What the database has of us is no more than that there is nothing.
+    silent: bool,
+}
+
+// === impl Round ===
+
+impl Round {
+    const fn is_empty(&self) -> bool {
+        self.agents.is_empty() && self.tokens.is_empty() && self.open.is_none()
     }
-    if !tokens.is_empty() {
-        touch_personal_tokens(client, tokens).await?;
+
+    async fn write(&self, client: &Client, replica: ReplicaId) -> Result<(), StoreError> {
+        if !self.agents.is_empty() {
+            touch_agents(client, &self.agents).await?;
+        }
+        if !self.tokens.is_empty() {
+            touch_personal_tokens(client, &self.tokens).await?;
+        }
+        if let Some(open) = &self.open {
+            open_streams::report(client, replica, open).await?;
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    fn new() -> Self {
+        Self {
+            replica: ReplicaId::random(),
+            silent: true,
+        }
+    }
+
+    fn due(&self, streams: &Streams) -> Option<Vec<(AgentId, i32)>> {
+        let open = streams.by_agent();
+        let open: Vec<_> = open.into_iter().take(MAX_PENDING).collect();
+        (!self.silent || !open.is_empty()).then_some(open)
+    }
+
+    fn settle(&mut self, written: Option<&[(AgentId, i32)]>) {
+        if let Some(written) = written {
+            self.silent = written.is_empty();
+        }
+    }
 }

@@ -158,6 +158,44 @@ async fn an_answer_under_way_is_cut_when_it_is_allowed_no_longer() {
 }
 
 #[tokio::test]
+async fn whoever_disables_an_agent_is_told_how_many_answers_that_ended() {
+    let world = World::open().await;
+    let mut bodies = Vec::new();
+    for plane in [0, 1, 1] {
+        let target = "/sse?events=1000&interval=50";
+        let call = world.agent.proxy(&world.connection, Method::GET, target);
+        let answer = world.planes[plane].open(call).await.unwrap();
+        bodies.push(answer.into_body());
+    }
+    let sum = "select coalesce(sum(open), 0)::bigint from ah5.t_open_streams where agent_id";
+    let sum = format!("{sum} = '{}'", world.agent.id);
+    world
+        .until(|| async { world.number(&sum).await == 3 })
+        .await;
+    let path = format!("/v1/agents/{}/disable", world.agent.id);
+    let done = world.owner.post(&path, &json!(null)).await.unwrap();
+    let done = done.expect(200).unwrap();
+    assert_eq!(
+        (&done["tokensRevoked"], &done["streamsEnded"]),
+        (&json!(1), &json!(3))
+    );
+    for mut body in bodies {
+        let cut = async {
+            while let Some(frame) = body.frame().await {
+                if frame.is_err() {
+                    return true;
+                }
+            }
+            false
+        };
+        assert!(timeout(Duration::from_secs(5), cut).await.unwrap(), "cut");
+    }
+    world
+        .until(|| async { world.number(&sum).await == 0 })
+        .await;
+}
+
+#[tokio::test]
 async fn an_agent_that_goes_away_takes_the_providers_call_with_it() {
     let world = World::open().await;
     let call = world.agent.proxy(

@@ -59,6 +59,14 @@ impl Caller {
         }
     }
 
+    /// The agent, on a route that is for agents.
+    pub fn agent(&self) -> Result<AgentId, AppError> {
+        match self {
+            Self::Agent { id, .. } => Ok(*id),
+            Self::User { .. } => Err(for_agents()),
+        }
+    }
+
     pub fn actor(&self) -> (ActorKind, String) {
         match self {
             Self::Agent { id, .. } => (ActorKind::Agent, id.to_string()),
@@ -98,7 +106,7 @@ impl Caller {
 async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
     let refused = bad_key;
     let kid = peek_kid(jws).ok_or_else(refused)?;
-    let key = app.keys.verification(&kid).ok_or_else(refused)?;
+    let key = app.keys()?.verification(&kid).ok_or_else(refused)?;
     let claims = key
         .verify_agent(jws, &app.config.origin.text, now())
         .map_err(|_| refused())?;
@@ -106,10 +114,11 @@ async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, claims.wid).await?;
     let agent = agents::get(&tenant, id).await?.ok_or_else(refused)?;
-    tenant.commit().await?;
     if agent.status != "active" || agent.epoch != claims.epoch {
         return Err(refused());
     }
+    usage::touch_agents(&**tenant, &[id]).await?;
+    tenant.commit().await?;
     Ok(Caller::Agent {
         id,
         workspace: claims.wid,
@@ -119,7 +128,7 @@ async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
 async fn user(app: &App, jws: &str) -> Result<Caller, AppError> {
     let refused = || AppError::unauthorized("Invalid or expired token");
     let kid = peek_kid(jws).ok_or_else(refused)?;
-    let key = app.keys.verification(&kid).ok_or_else(refused)?;
+    let key = app.keys()?.verification(&kid).ok_or_else(refused)?;
     let claims = key
         .verify_user(jws, &app.config.jwt_issuer, now())
         .map_err(|error| match error {
@@ -160,6 +169,10 @@ async fn personal_token(app: &App, text: &str) -> Result<Caller, AppError> {
             scopes: Scopes::parse(&holder.scopes).map_err(|_| bad_key())?,
         },
     })
+}
+
+pub fn for_agents() -> AppError {
+    AppError::forbidden("This endpoint is only available to agents (use an agent API key)")
 }
 
 fn bad_key() -> AppError {

@@ -9,14 +9,16 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use crate::config::Config;
 use crate::error::AppError;
 
-const WINDOW_SECONDS: i64 = 60;
-const FAILED_AUTH_PER_MINUTE: u32 = 300;
+const MINUTE: i64 = 60;
+const QUARTER: i64 = 900;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bucket {
     Bootstrap,
     Exchange,
     FailedAuth,
+    /// What has no limit of its own.
+    General,
     SignIn,
     Token,
 }
@@ -34,7 +36,11 @@ pub struct Limits {
     bootstrap: u32,
     token: u32,
     sign_in: u32,
-    counts: Counter<Bucket>,
+    failed_auth: u32,
+    general: u32,
+    // Apart: a full counter forgets what isn't of the running window, and theirs differ.
+    by_minute: Counter<Bucket>,
+    by_quarter: Counter<Bucket>,
 }
 
 // === impl Quota ===
@@ -60,32 +66,54 @@ impl Limits {
             bootstrap: config.bootstrap_per_minute,
             token: config.token_per_minute,
             sign_in: config.sign_in_per_minute,
-            counts: Counter::new(),
+            failed_auth: config.failed_auth_per_minute,
+            general: config.general_per_quarter,
+            by_minute: Counter::new(),
+            by_quarter: Counter::new(),
         }
     }
 
     /// Counts one and refuses if that is too many.
     pub fn count(&self, bucket: Bucket, client: IpAddr, now: i64) -> Result<Quota, AppError> {
-        let limit = match bucket {
-            Bucket::Bootstrap => self.bootstrap,
-            Bucket::FailedAuth => FAILED_AUTH_PER_MINUTE,
-            Bucket::SignIn => self.sign_in,
-            Bucket::Exchange | Bucket::Token => self.token,
-        };
-        let used = self
-            .counts
-            .add(bucket, client, now.div_euclid(WINDOW_SECONDS));
-        let left = WINDOW_SECONDS - now.rem_euclid(WINDOW_SECONDS);
-        let quota = Quota {
-            limit,
-            left: limit.saturating_sub(used),
-            seconds: u32::try_from(left).unwrap_or(60),
-        };
+        let (limit, seconds, counter) = self.of(bucket);
+        let used = counter.add(bucket, client, now.div_euclid(seconds));
+        let quota = quota(limit, used, seconds, now);
         if used > limit {
             Err(AppError::too_many(quota))
         } else {
             Ok(quota)
         }
+    }
+
+    /// Counts nothing and refuses if one more were too many.
+    pub fn check(&self, bucket: Bucket, client: IpAddr, now: i64) -> Result<(), AppError> {
+        let (limit, seconds, counter) = self.of(bucket);
+        let used = counter.so_far(bucket, client, now.div_euclid(seconds));
+        if used >= limit {
+            Err(AppError::too_many(quota(limit, used, seconds, now)))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Limit, seconds of its window, and who counts it.
+    const fn of(&self, bucket: Bucket) -> (u32, i64, &Counter<Bucket>) {
+        let limit = match bucket {
+            Bucket::Bootstrap => self.bootstrap,
+            Bucket::FailedAuth => self.failed_auth,
+            Bucket::General => return (self.general, QUARTER, &self.by_quarter),
+            Bucket::SignIn => self.sign_in,
+            Bucket::Exchange | Bucket::Token => self.token,
+        };
+        (limit, MINUTE, &self.by_minute)
+    }
+}
+
+fn quota(limit: u32, used: u32, seconds: i64, now: i64) -> Quota {
+    Quota {
+        limit,
+        left: limit.saturating_sub(used),
+        seconds: u32::try_from(seconds - now.rem_euclid(seconds)).unwrap_or(60),
     }
 }
 
@@ -98,7 +126,10 @@ mod tests {
             bootstrap: per_minute,
             token: per_minute,
             sign_in: per_minute,
-            counts: Counter::new(),
+            failed_auth: per_minute,
+            general: per_minute,
+            by_minute: Counter::new(),
+            by_quarter: Counter::new(),
         }
     }
 
@@ -119,5 +150,21 @@ mod tests {
         let other = "192.0.2.2".parse().unwrap();
         assert!(limits.count(Bucket::Token, other, 12).is_ok());
         assert!(limits.count(Bucket::Token, client, 60).is_ok());
+    }
+
+    #[test]
+    fn a_look_counts_nothing_and_a_quarter_of_an_hour_is_longer_than_a_minute() {
+        let (limits, client) = (limits(1), "192.0.2.1".parse().unwrap());
+        assert!(limits.check(Bucket::FailedAuth, client, 10).is_ok());
+        assert!(limits.check(Bucket::FailedAuth, client, 10).is_ok());
+        assert!(limits.count(Bucket::FailedAuth, client, 10).is_ok());
+        assert!(limits.check(Bucket::FailedAuth, client, 11).is_err());
+        assert!(limits.check(Bucket::FailedAuth, client, 60).is_ok());
+        assert_eq!(
+            limits.count(Bucket::General, client, 10).unwrap().seconds,
+            890
+        );
+        assert!(limits.count(Bucket::General, client, 899).is_err());
+        assert!(limits.count(Bucket::General, client, 900).is_ok());
     }
 }

@@ -9,11 +9,12 @@ use ah5_contracts::scope::Scope;
 
 use crate::app::App;
 use crate::auth::rate::Bucket;
+use crate::openapi::page;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
-    activity, agents, approvals, audit, connections, dashboard, enrolment, exchange, health,
-    passkeys, passwords, policies, profile, reauthenticate, session, sessions, sign_up, social,
-    templates, tokens, verification, workspace,
+    activity, agents, approvals, audit, capabilities, connections, dashboard, enrolment, exchange,
+    health, passkeys, passwords, permissions, policies, profile, reauthenticate, session, sessions,
+    sign_up, social, templates, tokens, verification, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -22,6 +23,8 @@ use crate::routes::{
 pub enum Right {
     /// Members of this role or above, and agents.
     Agent(Role, Scope),
+    /// Agents and nobody else. People need the scope to be told so.
+    AgentOnly(Scope),
     /// Anybody; the route proves its caller itself, if at all.
     Open,
     /// Members of this role or above who are signed in: no token does, whatever its scopes.
@@ -34,6 +37,7 @@ pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
     pub right: Right,
+    /// How often one client address may; the general limit where the row says nothing.
     pub limit: Option<Bucket>,
     /// Whether the person must have proved themselves in the last five minutes.
     pub recent: bool,
@@ -43,15 +47,18 @@ pub struct Route {
 // A body is at most `input::MAX_BODY` long, on every route.
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
-    use Right::{Agent, Open, Session, User};
+    use Right::{Agent, AgentOnly, Open, Session, User};
     use Role::{Admin, Approver, Owner, Viewer};
     use Scope as S;
     vec![
-        // Health and keys
-        get("/health", Open, health::health),
-        get("/v1/health", Open, health::health),
+        // Health, keys and what this is
+        get("/health", Open, health::health).unlimited(),
+        get("/v1/health", Open, health::health).unlimited(),
         get("/v1/version", Open, health::version),
         get("/.well-known/jwks.json", Open, exchange::jwks),
+        get("/docs", Open, page::html),
+        get("/docs/json", Open, page::json),
+        get("/docs/yaml", Open, page::yaml),
         // Signing in
         post("/api/auth/sign-up/email", Open, sign_up::sign_up).limited(Bucket::SignIn),
         post("/api/auth/sign-in/email", Open, session::sign_in).limited(Bucket::SignIn),
@@ -99,12 +106,21 @@ pub fn table() -> Vec<Route> {
         put("/v1/agents/{id}", User(Admin, S::AgentsWrite), agents::update),
         delete("/v1/agents/{id}", User(Admin, S::AgentsWrite), agents::remove),
         post("/v1/agents/{id}/bootstrap-secret", User(Admin, S::AgentsWrite), agents::issue_secret),
-        post("/v1/agents/{id}/disable", User(Admin, S::AgentsWrite), agents::disable),
-        post("/v1/agents/{id}/enable", User(Admin, S::AgentsWrite), agents::enable),
+        post("/v1/agents/{id}/disable", User(Admin, S::AgentsWrite), agents::switch::disable),
+        post("/v1/agents/{id}/enable", User(Admin, S::AgentsWrite), agents::switch::enable),
+        put("/v1/agents/{id}/owner", User(Admin, S::AgentsWrite), agents::owner::set),
+        // What agents ask for, and what they can do
+        get("/v1/agent-permission-requests", User(Viewer, S::AgentsRead), permissions::list),
+        post("/v1/agent-permission-requests", AgentOnly(S::CapabilitiesRequest), permissions::create),
+        delete("/v1/agent-permission-requests/{id}", User(Admin, S::AgentsWrite), permissions::resolve::deny),
+        post("/v1/agent-permission-requests/{id}/approve", User(Admin, S::AgentsWrite), permissions::approve::approve),
+        patch("/v1/agent-permission-requests/{id}/approve-complete", User(Admin, S::AgentsWrite), permissions::resolve::complete),
+        get("/v1/capabilities/me", AgentOnly(S::CapabilitiesRead), capabilities::me),
+        get("/v1/capabilities/services", Agent(Viewer, S::CapabilitiesRead), capabilities::services),
         // Connections
         get("/v1/connections", Agent(Viewer, S::ConnectionsRead), connections::list),
         post("/v1/connections/api-key", User(Admin, S::ConnectionsWrite), connections::connect),
-        post("/v1/connections/{id}/revoke", User(Admin, S::ConnectionsWrite), connections::revoke),
+        post("/v1/connections/{id}/revoke", Agent(Admin, S::ConnectionsWrite), connections::revoke),
         // Policies
         get("/v1/policies", User(Viewer, S::PoliciesRead), policies::list),
         post("/v1/policies", User(Admin, S::PoliciesWrite), policies::create),
@@ -173,6 +189,13 @@ impl Route {
             ..self
         }
     }
+
+    fn unlimited(self) -> Self {
+        Self {
+            limit: None,
+            ..self
+        }
+    }
 }
 
 macro_rules! methods {
@@ -186,14 +209,14 @@ macro_rules! methods {
                 method: $method,
                 path,
                 right,
-                limit: None,
+                limit: Some(Bucket::General),
                 recent: false,
                 handler: routing::$name(handler),
             }
         }
     )+};
 }
-methods!(delete "DELETE", get "GET", post "POST", put "PUT");
+methods!(delete "DELETE", get "GET", patch "PATCH", post "POST", put "PUT");
 
 #[cfg(test)]
 mod tests {
@@ -203,7 +226,7 @@ mod tests {
     const fn role(right: Right) -> Option<Role> {
         match right {
             Right::Agent(role, _) | Right::Session(role) | Right::User(role, _) => Some(role),
-            Right::Open => None,
+            Right::AgentOnly(_) | Right::Open => None,
         }
     }
 
@@ -214,15 +237,32 @@ mod tests {
 
     #[test]
     fn agents_reach_nothing_but_what_is_listed_here() {
-        let reached = names(|route| matches!(route.right, Right::Agent(..)));
+        let reached = names(|route| matches!(route.right, Right::Agent(..) | Right::AgentOnly(_)));
         assert_eq!(
             reached,
             [
+                "POST /v1/agent-permission-requests",
+                "GET /v1/capabilities/me",
+                "GET /v1/capabilities/services",
                 "GET /v1/connections",
+                "POST /v1/connections/{id}/revoke",
                 "GET /v1/approvals",
                 "GET /v1/approvals/{id}",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_for_agents_only_their_tokens_are_good_for() {
+        for route in table() {
+            if let Right::AgentOnly(scope) = route.right {
+                assert!(
+                    ah5_contracts::scope::OF_AGENTS.contains(&scope),
+                    "{}",
+                    route.path
+                );
+            }
+        }
     }
 
     /// An approver decides single calls and changes nothing else.
@@ -247,6 +287,12 @@ mod tests {
     ];
 
     #[test]
+    fn only_the_probes_of_balancers_are_not_counted() {
+        let uncounted = names(|route| route.limit.is_none());
+        assert_eq!(uncounted, ["GET /health", "GET /v1/health"]);
+    }
+
+    #[test]
     fn what_changes_a_workspace_takes_an_admin() {
         let mut open = names(|route| {
             let least = role(route.right).filter(|role| *role != Role::Approver);
@@ -261,7 +307,9 @@ mod tests {
         // A dry run is a POST for its body's sake.
         const DRY: [&str; 2] = ["/v1/policies/evaluate", "/v1/policies/{id}/changes"];
         for route in table() {
-            if let Right::User(_, scope) | Right::Agent(_, scope) = route.right {
+            if let Right::User(_, scope) | Right::Agent(_, scope) | Right::AgentOnly(scope) =
+                route.right
+            {
                 let reads = route.method == "GET" || DRY.contains(&route.path);
                 assert_eq!(scope.is_read_only(), reads, "{}", route.path);
             }
@@ -271,7 +319,8 @@ mod tests {
     #[test]
     fn open_routes_that_take_secrets_are_limited() {
         let unlimited = names(|route| {
-            route.right == Right::Open && route.limit.is_none() && route.method != "GET"
+            let general = matches!(route.limit, None | Some(Bucket::General));
+            route.right == Right::Open && general && route.method != "GET"
         });
         // These need a live session's cookie.
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Agents as their owners see them.
+//! Agents as the people of their workspace see them.
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +18,10 @@ use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
 use crate::input::{Input, not_blank};
 
+mod icon;
+pub mod owner;
+pub mod switch;
+
 pub async fn create(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -28,7 +32,10 @@ pub async fn create(
         "name is required and must be a non-empty string",
     )?;
     let description = input.optional_text("description")?.unwrap_or_default();
-    let icon = icon(&input)?;
+    if input.has("iconUrl") && input.value("iconUrl").is_none() {
+        return Err(AppError::bad_request("body/iconUrl must be string"));
+    }
+    let icon = icon::read(&input)?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let agent = agents::insert(
@@ -39,6 +46,7 @@ pub async fn create(
         icon.as_deref(),
     )
     .await?;
+    let agent = agents::set_owner(&tenant, agent.id, caller.user()).await?;
     let secret = new_secret(&app, &tenant, agent.id).await?;
     let record = Record::new(caller.actor(), Action::AgentCreated, json!({"name": name}));
     app.record(&tenant, record.agent(agent.id)).await?;
@@ -96,7 +104,7 @@ pub async fn update(
         agent.description = input.text("description")?;
     }
     if input.has("iconUrl") {
-        agent.icon_url = icon(&input)?;
+        agent.icon_url = icon::read(&input)?;
     }
     let agent = agents::update(&tenant, &agent).await?;
     let record = Record::new(
@@ -154,55 +162,6 @@ pub async fn issue_secret(
     Ok(Json(json!({ "bootstrapSecret": secret })).into_response())
 }
 
-pub async fn disable(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
-) -> AppResult {
-    let mut db = app.db().await?;
-    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-    let agent = agents::lock(&tenant, id.parse()?)
-        .await?
-        .ok_or_else(unknown)?;
-    if agent.status == "disabled" {
-        return Err(AppError::conflict("Agent is already disabled"));
-    }
-    agents::disable(&tenant, agent.id).await?;
-    let record = Record::new(
-        caller.actor(),
-        Action::AgentDisabled,
-        json!({"epoch": agent.epoch + 1}),
-    );
-    app.record(&tenant, record.agent(agent.id)).await?;
-    tenant.commit().await?;
-    // Tokens are not rows: raising the epoch ends all of them, however many there are.
-    Ok(Json(json!({"success": true, "tokensRevoked": 0})).into_response())
-}
-
-pub async fn enable(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
-) -> AppResult {
-    let mut db = app.db().await?;
-    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-    let agent = agents::lock(&tenant, id.parse()?)
-        .await?
-        .ok_or_else(unknown)?;
-    if agent.status != "disabled" {
-        return Err(AppError::conflict("Agent is not disabled"));
-    }
-    let status = agents::enable(&tenant, agent.id).await?;
-    let record = Record::new(
-        caller.actor(),
-        Action::AgentEnabled,
-        json!({"newStatus": status}),
-    );
-    app.record(&tenant, record.agent(agent.id)).await?;
-    tenant.commit().await?;
-    Ok(Json(json!({"success": true, "status": status})).into_response())
-}
-
 /// The plain secret; this is the only time anybody sees it.
 async fn new_secret(app: &App, tenant: &Tenant<'_>, agent: AgentId) -> Result<String, StoreError> {
     let secret = random::token(BOOTSTRAP_SECRET_PREFIX);
@@ -216,6 +175,7 @@ fn agent_json(agent: &Agent) -> Value {
         "id": agent.id, "name": agent.name, "description": agent.description,
         "iconUrl": agent.icon_url, "status": agent.status,
         "enrolledAt": agent.enrolled_at.map(time), "createdAt": time(agent.created_at),
+        "owner": agent.owner.as_ref().map(owner::shown),
     })
 }
 
@@ -225,44 +185,10 @@ fn shown(agent: &Agent) -> Response {
     Json(json!({ "agent": body })).into_response()
 }
 
-fn icon(input: &Input) -> Result<Option<String>, AppError> {
-    let icon = input.optional_text("iconUrl")?;
-    if icon.as_deref().is_some_and(|icon| !is_image_url(icon)) {
-        return Err(AppError::bad_request(
-            "body/iconUrl must be an http, https or data:image URL",
-        ));
-    }
-    Ok(icon)
-}
-
-// Anything else (`javascript:` above all) would run in the dashboard.
-fn is_image_url(text: &str) -> bool {
-    url::Url::parse(text).is_ok_and(|url| match url.scheme() {
-        "http" | "https" => true,
-        "data" => url.path().starts_with("image/"),
-        _ => false,
-    })
-}
-
 fn unknown() -> AppError {
     AppError::not_found("Agent not found")
 }
 
 fn success() -> Response {
     Json(json!({"success": true})).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn icons_are_images_and_never_scripts() {
-        for good in ["https://a/b.png", "data:image/png;base64,AA=="] {
-            assert!(is_image_url(good), "{good}");
-        }
-        for bad in ["javascript:alert(1)", "data:text/html,<b>", "b.png", ""] {
-            assert!(!is_image_url(bad), "{bad}");
-        }
-    }
 }

@@ -122,8 +122,12 @@ pub async fn revoke(
 ) -> AppResult {
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-    let found = connections::lock(&tenant, id.parse()?).await?;
-    let found = found.ok_or_else(|| AppError::not_found("Connection not found"))?;
+    let unknown = || AppError::not_found("Connection not found");
+    let id = id.parse()?;
+    let found = connections::lock(&tenant, id).await?.ok_or_else(unknown)?;
+    if !may_revoke(&tenant, &caller, id).await? {
+        return Err(unknown());
+    }
     if found.status == "revoked" {
         return Err(AppError::conflict("Connection is already revoked"));
     }
@@ -131,8 +135,11 @@ pub async fn revoke(
     let details = json!({
         "provider": found.provider, "label": found.label, "previousStatus": found.status,
     });
-    let record =
+    let mut record =
         Record::new(caller.actor(), Action::ConnectionRevoked, details).connection(found.id);
+    if let Caller::Agent { id, .. } = &caller {
+        record = record.agent(*id);
+    }
     let audit_id = app.record(&tenant, record).await?;
     tenant.commit().await?;
     let connection = json!({
@@ -140,6 +147,19 @@ pub async fn revoke(
     });
     let body = json!({"connection": connection, "revoked": true, "auditId": audit_id});
     Ok(Json(body).into_response())
+}
+
+/// An agent may give up what it was given, and learns of nothing else.
+async fn may_revoke(
+    tenant: &Tenant<'_>,
+    caller: &Caller,
+    connection: ConnectionId,
+) -> Result<bool, AppError> {
+    let Caller::Agent { id, .. } = caller else {
+        return Ok(true);
+    };
+    let used = policies::in_use(tenant, *id).await?;
+    Ok(used.iter().any(|used| used.policy.connection == connection))
 }
 
 /// A field with one legal value so far.

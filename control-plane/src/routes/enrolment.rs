@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use ah5_contracts::audit::{Action, ActorKind};
 use ah5_contracts::claims::{AGENT_TOKEN_AUDIENCE, AgentClaims, BOOTSTRAP_SECRET_PREFIX};
 use ah5_contracts::id::{AgentId, SecretId};
-use ah5_security::assertion::{self, AgentPublicKey, AssertionError, NotP256};
+use ah5_security::assertion::{self, AgentPublicKey, AssertionError, BadKey};
 use ah5_security::hash;
 use ah5_security::secret::SecretText;
 use ah5_store::agents::{self, Agent};
-use ah5_store::assertions;
 use ah5_store::bootstrap::{self, Secret};
 use ah5_store::tenant::Tenant;
+use ah5_store::{agent_tokens, assertions};
 
 use crate::app::{App, Record, now};
 use crate::error::{AppError, AppResult};
@@ -38,10 +38,12 @@ pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
         .await?
         .ok_or_else(refused)?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
-    let found = bootstrap::lock(&tenant, &digest)
+    // The agent before its secret, as everybody else locks them.
+    let agent = bootstrap::agent_of(&tenant, &digest).await?;
+    let agent = agents::lock(&tenant, agent.ok_or_else(refused)?)
         .await?
         .ok_or_else(refused)?;
-    let agent = agents::lock(&tenant, found.agent)
+    let found = bootstrap::lock(&tenant, &digest)
         .await?
         .ok_or_else(refused)?;
     let key = match admit(&found, &agent, jwk) {
@@ -55,7 +57,13 @@ pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
         }
     };
     agents::enrol(&tenant, agent.id, &key.stored()).await?;
-    bootstrap::consume(&tenant, &digest).await?;
+    agent_tokens::take(&tenant, agent.id, agent.epoch).await?;
+    if agent.public_key_jwk.is_some() {
+        // Nobody who knows a secret of the old key's days may put another in place of the new one.
+        bootstrap::end(&tenant, agent.id).await?;
+    } else {
+        bootstrap::consume(&tenant, &digest).await?;
+    }
     let details = json!({"publicKeyThumbprint": key.thumbprint(), "previousStatus": agent.status});
     app.record(
         &tenant,
@@ -83,7 +91,7 @@ fn admit(secret: &Secret, agent: &Agent, jwk: &Value) -> Result<AgentPublicKey, 
     if agent.status == "disabled" {
         return Err(("agent disabled", AppError::conflict("Agent is disabled")));
     }
-    let bad = |error: NotP256| ("invalid key", AppError::bad_request(error.to_string()));
+    let bad = |error: BadKey| ("invalid key", AppError::bad_request(error.to_string()));
     AgentPublicKey::from_jwk(jwk).map_err(bad)
 }
 
@@ -174,20 +182,24 @@ async fn judge(
     if !fresh.map_err(|error| ("replay store failed", error.into()))? {
         return Err(("replay", AppError::unauthorized("Replay detected")));
     }
-    let issued = now();
+    let (token, issued) = (SecretId::random(), now());
+    let expires = issued + app.config.agent_token_ttl;
+    agent_tokens::insert(tenant, token, agent.id, agent.epoch, expires)
+        .await
+        .map_err(|error| ("token not noted", error.into()))?;
     let claims = AgentClaims {
         sub: AgentClaims::subject(agent.id),
         wid: tenant.workspace(),
         epoch: agent.epoch,
-        jti: SecretId::random().to_string(),
+        jti: token.to_string(),
         iss: app.config.origin.text.clone(),
         aud: AGENT_TOKEN_AUDIENCE.to_owned(),
         iat: issued,
-        exp: issued + app.config.agent_token_ttl,
+        exp: expires,
         cnf: None,
     };
-    app.keys
-        .agent
+    let keys = app.keys().map_err(|error| ("no keys yet", error))?;
+    keys.agent
         .sign_agent(&claims)
         .map_err(|error| ("signing failed", AppError::internal(error)))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse as _;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -59,7 +59,7 @@ pub async fn exchange(
         exp: issued.as_second() + LIFETIME_SECONDS,
     };
     let token = app
-        .keys
+        .keys()?
         .user
         .sign_user(&claims)
         .map_err(AppError::internal)?;
@@ -68,7 +68,7 @@ pub async fn exchange(
     Ok((renewed, Json(body)).into_response())
 }
 
-pub async fn jwks(State(app): State<App>) -> Response {
+pub async fn jwks(State(app): State<App>) -> AppResult {
     let cache = [(header::CACHE_CONTROL, "public, max-age=3600")];
-    (cache, Json(app.keys.jwks.clone())).into_response()
+    Ok((cache, Json(app.keys()?.jwks.clone())).into_response())
 }

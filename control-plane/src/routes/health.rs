@@ -1,17 +1,18 @@
 //! Liveness and version. Static on purpose: readiness is on the admin listener.
 
 use axum::Json;
+use axum::extract::State;
 use serde_json::{Value, json};
+
+use crate::app::App;
 
 pub async fn health() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-pub async fn version() -> Json<Value> {
-    let of = |value: Option<&'static str>, default: &'static str| value.unwrap_or(default);
+pub async fn version(State(app): State<App>) -> Json<Value> {
+    let build = &app.config.build;
     Json(json!({
-        "buildNumber": of(option_env!("BUILD_NUMBER"), "dev"),
-        "buildDate": of(option_env!("BUILD_DATE"), "unknown"),
-        "gitSha": of(option_env!("GIT_SHA"), "unknown"),
+        "buildNumber": build.number, "buildDate": build.date, "gitSha": build.commit,
     }))
 }

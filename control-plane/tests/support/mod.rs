@@ -20,10 +20,10 @@ pub const BASE_URL: &str = "https://api.example.com/v2";
 /// Database and control plane. Tests are one caller to it, and they sign up and enrol a lot.
 pub fn control_plane() -> Builder {
     let builder = Stack::builder().data_planes(0).simulator(false);
-    ["BOOTSTRAP", "TOKEN", "SIGN_IN"]
+    ["BOOTSTRAP", "FAILED_AUTH", "SIGN_IN", "TOKEN"]
         .iter()
         .fold(builder.front_door(false), |builder, name| {
-            builder.env(&format!("RATE_LIMIT_{name}_PER_MINUTE"), "10000")
+            builder.env(&format!("RATE_LIMIT_{name}_PER_MINUTE"), "100000")
         })
 }
 

@@ -94,6 +94,11 @@ impl Claim {
         self.approved = true;
     }
 
+    #[must_use]
+    pub const fn agent(&self) -> AgentId {
+        self.agent
+    }
+
     /// Whether it would be allowed as of now.
     #[must_use]
     pub fn holds(&self, published: &Published) -> bool {

@@ -167,6 +167,13 @@ impl World {
         client.batch_execute(sql).await.unwrap();
     }
 
+    /// What one whole number in the database is.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let url = SecretText::new(self.stack.cluster().unwrap().url(DATABASE));
+        let (client, _driver) = Database::parse(&url).unwrap().connect().await.unwrap();
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
     /// Asks again until it is so.
     pub async fn until<F: Future<Output = bool>>(&self, is_so: impl Fn() -> F) {
         for _ in 0..PATIENCE {

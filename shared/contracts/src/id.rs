@@ -66,8 +66,11 @@ id! {
     ConnectionId,
     InvitationId,
     PasskeyId,
+    PermissionRequestId,
     PersonalTokenId,
     PolicyId,
+    /// A data plane's life from start to exit.
+    ReplicaId,
     SecretId,
     SessionId,
     /// One writer of audit rows: a process's life from start to exit.

@@ -45,6 +45,8 @@ pub struct Stack {
     front: Option<Nginx>,
     data_planes: Vec<Replica>,
     control_plane: Option<Plane>,
+    /// Beside the first; the front door doesn't know them.
+    more_control_planes: Vec<Plane>,
     simulator: Option<Simulator>,
     cluster: Option<Cluster>,
     launcher: Launcher,
@@ -99,6 +101,19 @@ impl Stack {
     #[must_use]
     pub fn control_plane(&self) -> &Addresses {
         &self.control_plane.as_ref().expect("running").addresses
+    }
+
+    /// Starts one more control plane beside the first. It is reached directly.
+    ///
+    /// # Errors
+    /// It doesn't come up.
+    pub fn add_control_plane(&mut self) -> anyhow::Result<Addresses> {
+        let number = self.more_control_planes.len() + 1;
+        let env = self.environment.of_further_control_plane(number);
+        let plane = self.launcher.further_control_plane(number, &env)?;
+        let addresses = plane.addresses.clone();
+        self.more_control_planes.push(plane);
+        Ok(addresses)
     }
 
     /// Where this data plane is, or was before it was killed.
@@ -218,6 +233,7 @@ impl Stack {
         // They drain side by side.
         planes.iter().for_each(|plane| plane.process.ask_to_stop());
         planes.extend(self.control_plane.take());
+        planes.append(&mut self.more_control_planes);
         planes.extend(self.simulator.take().map(|simulator| simulator.plane));
         results.extend(planes.iter_mut().map(|plane| plane.process.stop()));
         results.push(self.cluster.as_mut().map_or(Ok(()), Cluster::stop));

@@ -1,7 +1,8 @@
 //! Client assertions: how an agent proves at the token endpoint that it holds its enrolled key
-//! (RFC 7523 §3, ES256 only, at most 60 seconds, single use). Everything in an assertion is
+//! (RFC 7523 §3; ES256 or Ed25519 by the key; at most 60 seconds, single use). Everything in an assertion is
 //! chosen by whoever sends it.
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -18,10 +19,12 @@ pub const TOLERANCE: i64 = 5;
 pub const MAX_LIFETIME: i64 = 60;
 const MAX_JTI_BYTES: usize = 256;
 
-/// An agent's enrolled P-256 public key.
+/// An agent's enrolled public key: on P-256, or Ed25519. It decides by which algorithm an assertion is
+/// verified, whatever the assertion says.
 pub struct AgentPublicKey {
-    x: String,
-    y: String,
+    /// Nothing but the members that make the key.
+    jwk: Value,
+    algorithm: Algorithm,
     decoding: DecodingKey,
 }
 
@@ -45,10 +48,14 @@ pub enum AssertionError {
     MissingJti,
 }
 
-/// Not the public half of a P-256 key.
+/// Not the public half of a key that agents may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid ES256 public key")]
-pub struct NotP256;
+pub enum BadKey {
+    #[error("Invalid ES256 public key")]
+    Es256,
+    #[error("Invalid Ed25519 public key")]
+    Ed25519,
+}
 
 #[derive(Deserialize)]
 struct Claims {
@@ -64,38 +71,55 @@ struct Claims {
 
 impl AgentPublicKey {
     /// # Errors
-    /// Not an EC key on P-256, a point that is not on the curve, or a private key: an agent that
-    /// sends its private half must hear of it.
-    pub fn from_jwk(jwk: &Value) -> Result<Self, NotP256> {
+    /// Another kind of key, a point that is not on the curve, or a private key: an agent that sends
+    /// its private half must hear of it.
+    pub fn from_jwk(jwk: &Value) -> Result<Self, BadKey> {
+        match jwk.get("kty").and_then(Value::as_str) {
+            Some("OKP") => Self::ed25519(jwk).ok_or(BadKey::Ed25519),
+            _ => Self::p256(jwk).ok_or(BadKey::Es256),
+        }
+    }
+
+    fn p256(jwk: &Value) -> Option<Self> {
         let member = |name: &str| jwk.get(name).and_then(Value::as_str);
         if member("kty") != Some("EC") || member("crv") != Some("P-256") || jwk.get("d").is_some() {
-            return Err(NotP256);
+            return None;
         }
-        let (x, y) = member("x").zip(member("y")).ok_or(NotP256)?;
+        let (x, y) = member("x").zip(member("y"))?;
         let point = [&[4_u8][..], &coordinate(x)?, &coordinate(y)?].concat();
         // Parsing checks that the point is on the curve.
-        aws_lc_rs::signature::ParsedPublicKey::new(
-            &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED,
-            &point,
-        )
-        .map_err(|_| NotP256)?;
-        let decoding = DecodingKey::from_ec_components(x, y).map_err(|_| NotP256)?;
-        Ok(Self {
-            x: x.to_owned(),
-            y: y.to_owned(),
-            decoding,
+        ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point).ok()?;
+        Some(Self {
+            jwk: json!({"kty": "EC", "crv": "P-256", "x": x, "y": y}),
+            algorithm: Algorithm::ES256,
+            decoding: DecodingKey::from_ec_components(x, y).ok()?,
+        })
+    }
+
+    // A text that stands for no point verifies nothing.
+    fn ed25519(jwk: &Value) -> Option<Self> {
+        let member = |name: &str| jwk.get(name).and_then(Value::as_str);
+        if member("crv") != Some("Ed25519") || jwk.get("d").is_some() {
+            return None;
+        }
+        let x = member("x")?;
+        ParsedPublicKey::new(&ED25519, coordinate(x)?).ok()?;
+        Some(Self {
+            jwk: json!({"kty": "OKP", "crv": "Ed25519", "x": x}),
+            algorithm: Algorithm::EdDSA,
+            decoding: DecodingKey::from_ed_components(x).ok()?,
         })
     }
 
     /// The members that are kept.
     #[must_use]
     pub fn stored(&self) -> Value {
-        json!({"kty": "EC", "crv": "P-256", "x": self.x, "y": self.y})
+        self.jwk.clone()
     }
 
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        thumbprint(&self.stored())
+        thumbprint(&self.jwk)
     }
 
     /// # Errors
@@ -107,7 +131,7 @@ impl AgentPublicKey {
         audiences: &[String],
         now: i64,
     ) -> Result<Assertion, AssertionError> {
-        let mut validation = Validation::new(Algorithm::ES256);
+        let mut validation = Validation::new(self.algorithm);
         validation.set_audience(audiences);
         validation.set_required_spec_claims(&["aud", "iss", "sub"]);
         validation.validate_exp = false;
@@ -175,9 +199,9 @@ fn number(value: &Value) -> Option<i64> {
     })
 }
 
-fn coordinate(text: &str) -> Result<[u8; 32], NotP256> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotP256)?;
-    bytes.try_into().map_err(|_| NotP256)
+fn coordinate(text: &str) -> Option<[u8; 32]> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    bytes.try_into().ok()
 }
 
 #[cfg(test)]

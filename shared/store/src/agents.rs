@@ -21,6 +21,15 @@ pub struct Agent {
     pub enrolled_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    pub owner: Option<Owner>,
+}
+
+/// Who answers for an agent. Their leaving changes nothing for the agent but what is said of it.
+pub struct Owner {
+    pub id: UserId,
+    pub name: String,
+    /// `active`, `disabled` or `left`.
+    pub status: String,
 }
 
 /// # Errors
@@ -33,8 +42,9 @@ pub async fn insert(
     icon_url: Option<&str>,
 ) -> Result<Agent, StoreError> {
     let sql = format!(
-        "insert into ah5.t_agents (id, workspace_id, name, description, icon_url)
-         values ($1, $2, $3, $4, $5) returning {COLUMNS}"
+        "with a as (insert into ah5.t_agents (id, workspace_id, name, description, icon_url)
+                    values ($1, $2, $3, $4, $5) returning *)
+         select {COLUMNS} from a {OWNER}"
     );
     let workspace = tenant.workspace().uuid();
     let row = tenant
@@ -49,7 +59,7 @@ pub async fn insert(
 /// # Errors
 /// The database fails.
 pub async fn list(tenant: &Tenant<'_>) -> Result<Vec<Agent>, StoreError> {
-    let sql = format!("select {COLUMNS} from ah5.t_agents order by created_at, id");
+    let sql = format!("select {COLUMNS} from ah5.t_agents a {OWNER} order by a.created_at, a.id");
     Ok(tenant.query(&sql, &[]).await?.iter().map(read).collect())
 }
 
@@ -63,7 +73,7 @@ pub async fn count(tenant: &Tenant<'_>) -> Result<i64, StoreError> {
 /// # Errors
 /// The database fails.
 pub async fn get(tenant: &Tenant<'_>, id: AgentId) -> Result<Option<Agent>, StoreError> {
-    let sql = format!("select {COLUMNS} from ah5.t_agents where id = $1");
+    let sql = format!("select {COLUMNS} from ah5.t_agents a {OWNER} where a.id = $1");
     Ok(tenant
         .query_opt(&sql, &[&id.uuid()])
         .await?
@@ -77,7 +87,8 @@ pub async fn get(tenant: &Tenant<'_>, id: AgentId) -> Result<Option<Agent>, Stor
 /// # Errors
 /// The database fails.
 pub async fn lock(tenant: &Tenant<'_>, id: AgentId) -> Result<Option<Agent>, StoreError> {
-    let sql = format!("select {COLUMNS} from ah5.t_agents where id = $1 for update");
+    let sql =
+        format!("select {COLUMNS} from ah5.t_agents a {OWNER} where a.id = $1 for update of a");
     Ok(tenant
         .query_opt(&sql, &[&id.uuid()])
         .await?
@@ -91,13 +102,34 @@ pub async fn lock(tenant: &Tenant<'_>, id: AgentId) -> Result<Option<Agent>, Sto
 /// The database fails.
 pub async fn update(tenant: &Tenant<'_>, agent: &Agent) -> Result<Agent, StoreError> {
     let sql = format!(
-        "update ah5.t_agents set name = $2, description = $3, icon_url = $4, updated_at = now()
-         where id = $1 returning {COLUMNS}"
+        "with a as (update ah5.t_agents
+                    set name = $2, description = $3, icon_url = $4, updated_at = now()
+                    where id = $1 returning *)
+         select {COLUMNS} from a {OWNER}"
     );
     let (id, icon) = (agent.id.uuid(), &agent.icon_url);
     let row = tenant
         .query_one(&sql, &[&id, &agent.name, &agent.description, icon])
         .await?;
+    Ok(read(&row))
+}
+
+/// Returns the agent as it then is.
+///
+/// # Errors
+/// The database fails.
+pub async fn set_owner(
+    tenant: &Tenant<'_>,
+    id: AgentId,
+    owner: Option<UserId>,
+) -> Result<Agent, StoreError> {
+    let sql = format!(
+        "with a as (update ah5.t_agents set owner_id = $2, updated_at = now()
+                    where id = $1 returning *)
+         select {COLUMNS} from a {OWNER}"
+    );
+    let owner = owner.map(UserId::uuid);
+    let row = tenant.query_one(&sql, &[&id.uuid(), &owner]).await?;
     Ok(read(&row))
 }
 
@@ -171,10 +203,17 @@ pub async fn raise_epochs_of_owner(
     Ok(())
 }
 
-const COLUMNS: &str = "id, name, description, icon_url, status, public_key_jwk, epoch, enrolled_at, \
-                       created_at, updated_at";
+const COLUMNS: &str = "
+    a.*, coalesce(u.name, '') as owner_name,
+    case when m.user_id is null then 'left' when u.disabled_at is not null then 'disabled'
+         else 'active' end as owner_status";
+const OWNER: &str = "
+    left join ah5.t_users u on u.id = a.owner_id
+    left join ah5.t_workspace_members m
+        on m.workspace_id = a.workspace_id and m.user_id = a.owner_id";
 
 fn read(row: &Row) -> Agent {
+    let owner: Option<uuid::Uuid> = row.get("owner_id");
     Agent {
         id: AgentId::from_uuid(row.get("id")),
         name: row.get("name"),
@@ -186,5 +225,10 @@ fn read(row: &Row) -> Agent {
         enrolled_at: row.get("enrolled_at"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
+        owner: owner.map(|id| Owner {
+            id: UserId::from_uuid(id),
+            name: row.get("owner_name"),
+            status: row.get("owner_status"),
+        }),
     }
 }

@@ -8,7 +8,6 @@ use crate::StoreError;
 use crate::tenant::Tenant;
 
 pub struct Secret {
-    pub agent: AgentId,
     /// Usable: unexpired, and either fresh or consumed within the hour by an agent that has not
     /// used a token since.
     pub usable: bool,
@@ -24,8 +23,7 @@ pub async fn replace(
     secret_hash: &[u8],
     hours: i32,
 ) -> Result<(), StoreError> {
-    let old = "delete from ah5.t_agent_bootstrap_secrets where agent_id = $1";
-    tenant.execute(old, &[&agent.uuid()]).await?;
+    end(tenant, agent).await?;
     let sql = "insert into ah5.t_agent_bootstrap_secrets
                    (id, workspace_id, agent_id, secret_hash, expires_at)
                values ($1, $2, $3, $4, now() + make_interval(hours => $5))";
@@ -56,23 +54,30 @@ pub async fn workspace_of(
     Ok(row.get::<_, Option<_>>(0).map(WorkspaceId::from_uuid))
 }
 
+/// # Errors
+/// The database fails.
+pub async fn agent_of(
+    tenant: &Tenant<'_>,
+    secret_hash: &[u8],
+) -> Result<Option<AgentId>, StoreError> {
+    let sql = "select agent_id from ah5.t_agent_bootstrap_secrets where secret_hash = $1";
+    let row = tenant.query_opt(sql, &[&secret_hash]).await?;
+    Ok(row.map(|row| AgentId::from_uuid(row.get(0))))
+}
+
 /// The secret, locked until the transaction ends.
 ///
 /// # Errors
 /// The database fails.
 pub async fn lock(tenant: &Tenant<'_>, secret_hash: &[u8]) -> Result<Option<Secret>, StoreError> {
     let sql = "
-        select s.agent_id,
-               s.expires_at > now() and (s.consumed_at is null
+        select s.expires_at > now() and (s.consumed_at is null
                    or (s.consumed_at > now() - interval '1 hour'
                        and not exists (select 1 from ah5.t_agent_usage u
                            where u.agent_id = s.agent_id and u.token_last_used_at > s.consumed_at)))
         from ah5.t_agent_bootstrap_secrets s where s.secret_hash = $1 for update of s";
     let row = tenant.query_opt(sql, &[&secret_hash]).await?;
-    Ok(row.map(|row| Secret {
-        agent: AgentId::from_uuid(row.get(0)),
-        usable: row.get(1),
-    }))
+    Ok(row.map(|row| Secret { usable: row.get(0) }))
 }
 
 /// Stamps the first use only: later uses don't prolong the hour.
@@ -83,5 +88,15 @@ pub async fn consume(tenant: &Tenant<'_>, secret_hash: &[u8]) -> Result<(), Stor
     let sql = "update ah5.t_agent_bootstrap_secrets
                set consumed_at = coalesce(consumed_at, now()) where secret_hash = $1";
     tenant.execute(sql, &[&secret_hash]).await?;
+    Ok(())
+}
+
+/// Ends all secrets of the agent.
+///
+/// # Errors
+/// The database fails.
+pub async fn end(tenant: &Tenant<'_>, agent: AgentId) -> Result<(), StoreError> {
+    let sql = "delete from ah5.t_agent_bootstrap_secrets where agent_id = $1";
+    tenant.execute(sql, &[&agent.uuid()]).await?;
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod tenant;
 
 // The control plane's tables.
 pub mod accounts;
+pub mod agent_tokens;
 pub mod agents;
 pub mod approvals;
 pub mod assertions;
@@ -22,6 +23,7 @@ pub mod mail_outbox;
 pub mod mail_proofs;
 pub mod members;
 pub mod passkeys;
+pub mod permission_requests;
 pub mod personal_tokens;
 pub mod policies;
 pub mod sessions;
@@ -34,6 +36,7 @@ pub mod workspaces;
 // The data plane's reads and its spool.
 pub mod audit_spool;
 pub mod listen;
+pub mod open_streams;
 pub mod redemption;
 pub mod snapshot;
 pub mod usage;

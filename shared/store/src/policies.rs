@@ -32,6 +32,12 @@ pub struct Policy {
     pub updated_at: Timestamp,
 }
 
+/// A policy and how its connection is doing.
+pub struct InUse {
+    pub policy: Policy,
+    pub connection_status: String,
+}
+
 /// The settable part of a policy.
 #[derive(Clone, Copy)]
 pub struct Settings<'a> {
@@ -162,6 +168,23 @@ pub async fn lock(tenant: &Tenant<'_>, id: PolicyId) -> Result<Option<Policy>, S
         .map(read))
 }
 
+/// What an agent may use: its active policies whose connections are not revoked, oldest first.
+///
+/// # Errors
+/// The database fails.
+pub async fn in_use(tenant: &Tenant<'_>, agent: AgentId) -> Result<Vec<InUse>, StoreError> {
+    let sql = format!(
+        "{SELECT} where p.agent_id = $1 and p.status = 'active' and c.status <> 'revoked'
+         order by p.created_at, p.id"
+    );
+    let rows = tenant.query(&sql, &[&agent.uuid()]).await?;
+    let used = |row: &Row| InUse {
+        policy: read(row),
+        connection_status: row.get("connection_status"),
+    };
+    Ok(rows.iter().map(used).collect())
+}
+
 /// The template that the connection's newest policy was made from, if any was.
 ///
 /// # Errors
@@ -199,7 +222,8 @@ pub(crate) async fn revoke_of_connection(
 static NONE: Value = Value::Array(Vec::new());
 const SELECT: &str = "
     select p.*, c.label as connection_label, c.provider as connection_provider,
-           c.service as connection_service, c.granted_scopes as connection_scopes
+           c.service as connection_service, c.status as connection_status,
+           c.granted_scopes as connection_scopes
     from ah5.t_policies p
     join ah5.t_connections c on c.id = p.connection_id and c.workspace_id = p.workspace_id";
 

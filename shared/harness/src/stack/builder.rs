@@ -153,6 +153,7 @@ impl Builder {
             front: None,
             data_planes: Vec::new(),
             control_plane: None,
+            more_control_planes: Vec::new(),
             simulator: None,
             cluster: None,
             launcher: Launcher {

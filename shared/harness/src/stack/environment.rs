@@ -121,6 +121,10 @@ impl Environment {
         self.with_addresses(&self.control, "control-plane", ANY_PORT)
     }
 
+    pub fn of_further_control_plane(&self, number: usize) -> Env {
+        self.with_addresses(&self.control, &format!("control-plane-{number}"), ANY_PORT)
+    }
+
     pub fn of_data_plane(&self, number: usize, listen: SocketAddr) -> Env {
         let mut env = self.with_addresses(&self.data, &format!("data-plane-{number}"), listen);
         let spool = self.spool.join(number.to_string());

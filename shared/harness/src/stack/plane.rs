@@ -45,6 +45,17 @@ impl Launcher {
         self.wait_until_ready(plane)
     }
 
+    pub fn further_control_plane(
+        &self,
+        number: usize,
+        env: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Plane> {
+        let name = format!("control plane {number}");
+        let log = format!("control-plane-{number}");
+        let plane = self.start("control-plane", &name, &log, env)?;
+        self.wait_until_ready(plane)
+    }
+
     pub fn data_plane(
         &self,
         number: usize,

@@ -128,3 +128,44 @@ fn takes_only_public_keys_on_p256() {
         assert!(!with(name, value.clone()), "{name} = {value}");
     }
 }
+
+#[test]
+fn a_key_is_verified_by_its_own_algorithm_only() {
+    let (id, key) = (AgentId::random(), SigningKey::generate(KeyKind::Agent));
+    let public = AgentPublicKey::from_jwk(key.public_jwk()).unwrap();
+    assert_eq!(public.stored()["crv"], "Ed25519");
+    let own = EncodingKey::from_ed_der(key.private().expose());
+    let claims = Agent { id, key }.claims();
+    let sign = |algorithm, key: &EncodingKey| {
+        let jws = jsonwebtoken::encode(&Header::new(algorithm), &claims, key).unwrap();
+        public.verify(&jws, id, &["http://localhost:8080".to_owned()], NOW)
+    };
+    assert_eq!(sign(Algorithm::EdDSA, &own).unwrap().jti, "one");
+    let Agent { key, .. } = Agent::new();
+    let other = EncodingKey::from_ec_der(key.private().expose());
+    assert_eq!(sign(Algorithm::ES256, &other), Err(AssertionError::Invalid));
+    let x = public.stored()["x"].as_str().unwrap().as_bytes().to_vec();
+    let shared = EncodingKey::from_secret(&x);
+    assert_eq!(
+        sign(Algorithm::HS256, &shared),
+        Err(AssertionError::Invalid)
+    );
+}
+
+#[test]
+fn takes_only_public_ed25519_keys() {
+    let key = SigningKey::generate(KeyKind::Agent);
+    let good = key.public_jwk().clone();
+    for (name, value) in [
+        ("d", json!("AAAA")),
+        ("crv", json!("X25519")),
+        ("crv", json!("P-256")),
+        ("x", json!("AAAA")),
+        ("x", Value::Null),
+    ] {
+        let mut jwk = good.clone();
+        jwk[name] = value.clone();
+        let refused = AgentPublicKey::from_jwk(&jwk).err();
+        assert_eq!(refused, Some(BadKey::Ed25519), "{name} = {value}");
+    }
+}

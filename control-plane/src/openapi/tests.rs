@@ -67,8 +67,10 @@ fn every_reference_leads_to_a_schema() {
 fn the_checked_in_document_is_the_one_that_is_served() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     let kept = std::fs::read_to_string(file).unwrap_or_default();
+    // In what order the members come depends on how serde_json was built.
+    let kept: Value = serde_json::from_str(&kept).unwrap_or_default();
     assert!(
-        kept.trim_end() == format!("{:#}", document()),
+        kept == document(),
         "run: cargo run -p ah5-control-plane -- openapi > control-plane/openapi.json"
     );
 }

@@ -107,8 +107,16 @@ async fn ids(world: &World) -> Vec<(&'static str, String)> {
     let mut members = members["members"].as_array().unwrap().iter();
     let member = members.find(|member| member["role"] == "viewer").unwrap();
     let member = member["userId"].as_str().unwrap().to_owned();
+    let want = json!({"actionTemplateId": "gmail-read", "reason": "to read"});
+    let want = Call::post("/v1/agent-permission-requests").json(&want);
+    let asked = world.send(want.bearer(&world.agent().await.token)).await;
+    let asked = asked.expect(201).unwrap()["id"].clone();
+    let asked = asked.as_str().unwrap().to_owned();
     vec![
+        ("/agent-permission-requests/", asked),
         ("/agents/", made.id),
+        // Only a data plane makes one: its tests have a stranger try.
+        ("/approvals/", NOTHING.to_owned()),
         ("/connections/", connection),
         ("/policies/", policy),
         ("/tokens/", token),
@@ -130,6 +138,10 @@ fn body(route: &Route) -> Option<Value> {
     let path = route.path.strip_prefix("/v1").unwrap_or(&route.path);
     Some(match (&route.method, path) {
         (&Method::PUT, "/agents/{id}" | "/tokens/{id}") => json!({"name": "mine"}),
+        (&Method::PUT, "/agents/{id}/owner") => json!({"userId": NOTHING}),
+        (&Method::PATCH, "/agent-permission-requests/{id}/approve-complete") => {
+            json!({"connectionId": NOTHING})
+        }
         (&Method::PUT, "/policies/{id}") => json!({"defaultMode": "read_only"}),
         (&Method::POST, "/policies/{id}/changes") => json!({"policy": {}, "requests": []}),
         (&Method::PUT, "/policies/{id}/allowlists") => json!({"allowlists": []}),

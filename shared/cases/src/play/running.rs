@@ -161,7 +161,7 @@ impl Running {
                 // Known, and nothing allows it.
                 403 => return Ok(()),
                 // The agent or the connection is new, and too many new ones were looked up just now.
-                401 | 404 => tokio::time::sleep(STEP).await,
+                401 | 404 | 503 => tokio::time::sleep(STEP).await,
                 _ => bail!("the data plane does not answer: {}", answer.text()),
             }
         }

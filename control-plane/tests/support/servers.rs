@@ -115,9 +115,10 @@ impl OpenId {
     pub fn start(people: &Value, redirect_uris: &[String]) -> Self {
         let settings = json!({"people": people, "clientId": CLIENT_ID,
             "clientSecret": CLIENT_SECRET, "redirectUris": redirect_uris});
-        // A module finds its packages beside itself only.
+        // A module finds its packages beside itself only. Tests run at the same time, each with a
+        // copy of its own.
         let place = installed().join("oidc");
-        let program = place.join(format!("provider-{}.mjs", std::process::id()));
+        let program = place.join(format!("provider-{}.mjs", uuid::Uuid::new_v4()));
         std::fs::copy(sources().join("oidc/provider.mjs"), &program)
             .unwrap_or_else(|error| panic!("run .ci/test-servers first: {error}"));
         let mut command = Command::new("node");

@@ -35,6 +35,9 @@ pub(crate) fn same(expected: &Value, answer: &Map<String, Value>) -> Result<(), 
     let members = expected
         .as_object()
         .ok_or_else(|| Mismatch::new("the expectation is not an object"))?;
+    // The first mismatch is the same however serde_json was built.
+    let mut members: Vec<_> = members.iter().collect();
+    members.sort_by_key(|(name, _)| *name);
     for (name, expected) in members {
         let got = answer.get(name);
         let holds = match name.as_str() {

@@ -141,10 +141,14 @@ fn digest(event: &AuditEvent, spool: SpoolId, seq: i64, prev_hash: &[u8; 32]) ->
     hash::sha256(&fields.bytes(&canonical(&event.details)).finish())
 }
 
-// serde_json's map is sorted by name unless `preserve_order` is on, which this workspace never is.
+/// Members in the order of their names.
 fn canonical(details: &str) -> Vec<u8> {
     match serde_json::from_str::<serde_json::Value>(details) {
-        Ok(value) => serde_json::to_vec(&value).unwrap_or_default(),
+        Ok(mut value) => {
+            // Whether serde_json keeps the order of members is for the whole build to say.
+            value.sort_all_objects();
+            value.to_string().into_bytes()
+        }
         Err(_) => details.as_bytes().to_vec(),
     }
 }

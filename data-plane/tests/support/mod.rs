@@ -190,7 +190,7 @@ impl World {
 pub fn answering(world: &World, kind: &str, body: &str) -> Call {
     let length = body.len();
     let text = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\netag: \"1\"\r\n\r\n{body}"
+        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\netag: \"1\"\r\nconnection: close\r\n\r\n{body}"
     );
     let call = world.agent.proxy(&world.connection, Method::POST, "/raw");
     call.header("content-type", "text/plain").body(text)

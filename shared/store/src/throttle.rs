@@ -38,7 +38,8 @@ pub async fn begin(
             blocked_until = case
                 when t.last_at < now() - interval '1 day' or t.attempts < $3 then now()
                 else now() + make_interval(secs => least($4, 2 ^ least(t.attempts - $3, 30))) end
-        where t.blocked_until <= now()";
+        -- By the clock, not by when this began: it may have waited for another's row.
+        where t.blocked_until <= clock_timestamp()";
     let limit = f64::from(rule.max_delay_seconds);
     let counted = client
         .execute(sql, &[&key.kind, &key.slot, &rule.free, &limit])

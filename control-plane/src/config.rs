@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ah5_edge::connection::Drain;
 use ah5_edge::{Origin, client};
 use ah5_net::guard::Exemptions;
 use ah5_net::resolve::ResolveOverrides;
@@ -40,7 +41,9 @@ pub struct Config {
     pub outbound: Outbound,
     pub mail: Option<mail::config::Config>,
     pub parties: Vec<Party>,
-    pub drain_delay: Duration,
+    pub drain: Drain,
+    /// An idle connection, and a head under way, are given so long.
+    pub keep_alive: Duration,
     /// How many whole months of the audit log are kept besides the running one; unset: all.
     pub audit_retention_months: Option<u16>,
     /// Who may say on whose behalf it connects.
@@ -97,7 +100,8 @@ impl Config {
             failed_auth_per_minute: settings.positive("RATE_LIMIT_FAILED_AUTH_PER_MINUTE", 300),
             general_per_quarter: settings.positive("RATE_LIMIT_PER_15_MINUTES", general),
             plain_http_hosts: settings.list("SSRF_ALLOWLIST_HOSTS"),
-            drain_delay: Duration::from_millis(settings.parsed_or("DRAIN_DELAY_MS", 2000)),
+            drain: Drain::read(settings),
+            keep_alive: Duration::from_millis(settings.positive("KEEP_ALIVE_MS", 75_000)),
             audit_retention_months: months(settings),
             trusted_proxies: client::trusted_proxies(settings),
             gates: gates::Config::read(settings),

@@ -3,121 +3,129 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Version, header};
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tower::ServiceExt as _;
+
+use ah5_edge::connection::{Heard, Phase};
 
 use crate::edge;
 
-/// A head that takes longer belongs to nobody's browser.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longer than any answer may take.
-const FINISH: Duration = Duration::from_secs(35);
+/// For those who were being answered when everything was closed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// When the process is out of file descriptors, accepting at once fails again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// From `draining` on answers ask for the connection to be closed, so that by the time of `stop` a
-/// front door has few left on which it could just be sending.
+/// Returns once every connection is gone, or shortly after the phase has become [`Phase::Ending`].
+/// A connection that is idle, or takes longer for a head, than `keep_alive` is closed: longer than the
+/// front door keeps one, which must never send on one that is being closed.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    draining: Arc<AtomicBool>,
-    stop: impl Future<Output = ()>,
+    keep_alive: Duration,
+    mut phase: watch::Receiver<Phase>,
 ) {
-    let graceful = GracefulShutdown::new();
-    let builder = builder();
-    tokio::pin!(stop);
+    let server = Arc::new(Server::new(router, keep_alive));
+    let mut connections = JoinSet::new();
+    let phases = phase.clone();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = &mut stop => break,
+            _ = phase.wait_for(|phase| *phase > Phase::Serving) => break,
         };
         match accepted {
             Ok((stream, peer)) => {
-                connect(&builder, &graceful, &router, &draining, stream, peer);
+                let (server, phase) = (server.clone(), phases.clone());
+                connections.spawn(async move { server.converse(stream, peer, phase).await });
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+        while connections.try_join_next().is_some() {}
     }
-    drop(listener);
-    if tokio::time::timeout(FINISH, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some connections had to be cut");
+    drop((listener, phases));
+    let all = async { while connections.join_next().await.is_some() {} };
+    let ending = async {
+        // Nobody is left to change the phase: that is an end as well.
+        let _ = phase.wait_for(|phase| *phase == Phase::Ending).await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        () = all => {}
+        () = ending => tracing::warn!("some connections had to be cut"),
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
-    builder
+struct Server {
+    builder: Builder<TokioExecutor>,
+    keep_alive: Duration,
+    router: Router,
 }
 
-fn connect(
-    builder: &Builder<TokioExecutor>,
-    graceful: &GracefulShutdown,
-    router: &Router,
-    draining: &Arc<AtomicBool>,
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
-    // Only a hint to the kernel.
-    drop(stream.set_nodelay(true));
-    let (router, draining) = (router.clone(), draining.clone());
-    let seen = Arc::new(AtomicBool::new(false));
-    let spoken = seen.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        spoken.store(true, Ordering::Relaxed);
-        let (router, draining) = (router.clone(), draining.clone());
-        async move {
-            let http2 = request.version() == Version::HTTP_2;
-            let mut request = edge::drop_trailing_slash(request.map(Body::new));
-            request.extensions_mut().insert(ConnectInfo(peer));
-            let answered = router.oneshot(request).await;
-            let mut response = answered.unwrap_or_else(|e| match e {});
-            if draining.load(Ordering::Relaxed) && !http2 {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
-            Ok::<_, Infallible>(response)
+// === impl Server ===
+
+impl Server {
+    fn new(router: Router, keep_alive: Duration) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(keep_alive);
+        builder.http2().timer(TokioTimer::new());
+        Self {
+            builder,
+            keep_alive,
+            router,
         }
-    });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection.into_owned());
-    tokio::spawn(async move {
+    }
+
+    async fn converse(&self, stream: TcpStream, peer: SocketAddr, phase: watch::Receiver<Phase>) {
+        // Only a hint to the kernel.
+        drop(stream.set_nodelay(true));
+        let heard = Heard::default();
+        let service = service_fn(|request: Request<Incoming>| {
+            heard.request(request.version());
+            let http1 = request.version() < Version::HTTP_2;
+            let last = http1 && *phase.borrow() > Phase::Serving;
+            answer(self.router.clone(), request, peer, last)
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
         tokio::select! {
-            // How a connection ends is the client's affair.
-            _ = connection => {}
-            () = silence(&seen) => {}
+            () = heard.drive(connection.as_mut(), phase.clone()) => {}
+            () = heard.silence(self.keep_alive) => {}
         }
-    });
+    }
 }
 
-/// Ends when there was no request for so long. Nothing else limits how long a client takes to say
-/// which version of HTTP it speaks.
-async fn silence(seen: &AtomicBool) {
-    tokio::time::sleep(HEAD_TIMEOUT).await;
-    if seen.load(Ordering::Relaxed) {
-        std::future::pending().await
+/// The last answer on its connection says so (RFC 9112 §9.6).
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    last: bool,
+) -> Result<Response<Body>, Infallible> {
+    let mut request = edge::drop_trailing_slash(request.map(Body::new));
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let answered = router.oneshot(request).await;
+    let mut response = answered.unwrap_or_else(|e| match e {});
+    if last {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
     }
+    Ok(response)
 }

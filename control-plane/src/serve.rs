@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use ah5_edge::announce;
+use ah5_edge::connection::{Drain, Phase, told_to_stop};
 use ah5_net::Upstreams;
 use ah5_store::StoreError;
 use ah5_store::migrate::{self, MigrateError};
@@ -33,7 +35,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let pool = config.database.pool(config.pool_size);
     let (listen, admin_listen) = (bind(config.listen).await?, bind(config.admin).await?);
     let address_file = config.address_file.clone();
-    let drain_delay = config.drain_delay;
+    let (drain, keep_alive) = (config.drain, config.keep_alive);
     let own = [listen.local_addr()?, admin_listen.local_addr()?];
     let net = outbound(&config, &own)?;
     let carrier = match &config.mail {
@@ -54,8 +56,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(path) = address_file {
         announce::addresses(&path, listening, administering)?;
     }
-    let stop = stop(draining.clone(), drain_delay);
-    let serving = listener::serve(listen, router::build(&app), draining, stop);
+    let (phase, phases) = watch::channel(Phase::Serving);
+    tokio::spawn(leave(phase, draining, drain));
+    let serving = listener::serve(listen, router::build(&app), keep_alive, phases);
     tokio::pin!(serving);
     let opening = open(&app);
     tokio::select! {
@@ -121,7 +124,7 @@ async fn open(app: &App) -> anyhow::Result<()> {
             }
             Err(error) => return Err(error),
         }
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
 }
@@ -149,18 +152,18 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Returns when the process was told to stop and the balancer has had time to notice.
-async fn stop(draining: Arc<AtomicBool>, delay: Duration) {
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-    tracing::info!("draining");
+/// Waits for the word to stop, then goes through the phases: the balancer is given time to notice,
+/// answers under way are finished, and at the deadline what is left is cut.
+async fn leave(phase: watch::Sender<Phase>, draining: Arc<AtomicBool>, drain: Drain) {
+    told_to_stop().await;
     draining.store(true, Ordering::Relaxed);
-    tokio::time::sleep(delay).await;
+    sleep(drain.delay).await;
+    phase.send_replace(Phase::Closing);
+    // Every connection is gone when nobody hears of phases any more.
+    if timeout(drain.deadline, phase.closed()).await.is_err() {
+        phase.send_replace(Phase::Ending);
+        phase.closed().await;
+    }
 }
 
 /// Hourly chores; any control plane may do them at any time.
@@ -177,6 +180,7 @@ async fn keep_house(app: App) {
                 }
             }
             ah5_store::approvals::prune(&db).await?;
+            ah5_store::quotas::prune(&db).await?;
             ah5_store::ceremonies::prune(&db).await?;
             ah5_store::sessions::prune(&db).await?;
             ah5_store::agent_tokens::prune(&db).await?;

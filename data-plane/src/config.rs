@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ah5_edge::connection::Drain;
 use ah5_edge::{Origin, client};
 use ah5_net::guard::Exemptions;
 use ah5_net::resolve::ResolveOverrides;
@@ -37,15 +38,6 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     pub upstream: Upstream,
     pub log: logs::Config,
-}
-
-/// How the process takes its leave.
-#[derive(Clone, Copy, Debug)]
-pub struct Drain {
-    /// Goes on accepting for so long, until the balancer has noticed.
-    pub delay: Duration,
-    /// Then finishes for at most so long.
-    pub deadline: Duration,
 }
 
 /// How providers are reached.
@@ -83,10 +75,7 @@ impl Config {
                 .optional("JWT_ISSUER")
                 .unwrap_or_else(|| "web".into()),
             max_staleness: millis(settings, "MAX_STALENESS_MS", 10_000),
-            drain: Drain {
-                delay: millis(settings, "DRAIN_DELAY_MS", 2_000),
-                deadline: millis(settings, "DRAIN_DEADLINE_MS", 25_000),
-            },
+            drain: Drain::read(settings),
             limits: limits(settings),
             trusted_proxies: client::trusted_proxies(settings),
             log: logs::Config::read(settings),

@@ -5,9 +5,10 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ah5_edge::connection::{Heard, Phase};
 use ah5_settings::Settings;
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, HeaderValue};
@@ -40,16 +41,6 @@ pub struct Config {
     /// A client that takes no byte of its answer for so long is given up.
     pub stall: Duration,
     pub tls: Option<TlsAcceptor>,
-}
-
-/// How far the process is with stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    Serving,
-    /// Answers ask for the connection to be closed; nothing new is accepted.
-    Closing,
-    /// What is still open is closed.
-    Ending,
 }
 
 pub struct Server {
@@ -155,12 +146,11 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (http2, seen) = (AtomicBool::new(false), AtomicBool::new(false));
+        let heard = Heard::default();
         let (unread, count) = (Arc::new(Unread::default()), AtomicU64::new(0));
         let service = service_fn(|request: Request<Incoming>| {
             let h2 = request.version() == Version::HTTP_2;
-            http2.store(h2, Ordering::Relaxed);
-            seen.store(true, Ordering::Relaxed);
+            heard.request(request.version());
             let (plane, closing) = (self.plane.clone(), self.phase.borrow().ne(&Phase::Serving));
             let number = count.fetch_add(1, Ordering::Relaxed);
             let unread = h2.then(|| unread.clone());
@@ -177,40 +167,11 @@ impl Server {
         let stream = Patient::new(stream, self.config.stall);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
-        let mut phase = self.phase.clone();
-        let silence = silence(&seen, self.config.keep_alive);
-        tokio::pin!(silence);
-        let stalled = unread.too_long(self.config.stall);
-        tokio::pin!(stalled);
-        loop {
-            tokio::select! {
-                // How a connection ends is the client's affair.
-                _ = &mut connection => return,
-                () = &mut silence => return,
-                () = &mut stalled => return,
-                changed = phase.changed() => {
-                    let ending = changed.is_err() || *phase.borrow() == Phase::Ending;
-                    // On HTTP/2 a GOAWAY loses nothing. An idle HTTP/1 connection may have a
-                    // request on its way to us: it is left open until the end.
-                    if ending || http2.load(Ordering::Relaxed) {
-                        connection.as_mut().graceful_shutdown();
-                    }
-                    if changed.is_err() {
-                        let _ = connection.await;
-                        return;
-                    }
-                }
-            }
+        tokio::select! {
+            () = heard.drive(connection.as_mut(), self.phase.clone()) => {}
+            () = heard.silence(self.config.keep_alive) => {}
+            () = unread.too_long(self.config.stall) => {}
         }
-    }
-}
-
-/// Ends when there was no request for so long. Nothing else limits how long a client takes to say
-/// which version of HTTP it speaks.
-async fn silence(seen: &AtomicBool, limit: Duration) {
-    sleep(limit).await;
-    if seen.load(Ordering::Relaxed) {
-        std::future::pending().await
     }
 }
 

@@ -2,7 +2,8 @@
 //! its snapshot, opens the credential, forwards what was judged, filters the answer and records it.
 //!
 //! Any number of replicas run side by side; the balancer sends an agent wherever it likes. Nothing
-//! here awaits the database on a call's path but approvals, and nothing here imports the control plane.
+//! here awaits the database on a call's path but approvals and limits per hour, and nothing here imports
+//! the control plane.
 
 mod admin;
 pub mod admission;
@@ -12,6 +13,7 @@ pub mod config;
 mod listener;
 mod metrics;
 pub mod plane;
+mod quotas;
 pub mod request;
 pub mod routes;
 pub mod serve;

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use crate::admission::Admission;
 use crate::approvals::Approvals;
+use crate::quotas::Quotas;
 use crate::request::Claim;
 use crate::request::authenticate::memory::Memory;
 use crate::snapshot::Published;
@@ -34,6 +35,7 @@ pub struct Plane {
     /// The same, for event streams.
     pub own_links_rule: Arc<RuleFilter>,
     pub published: Arc<Published>,
+    pub quotas: Arc<Quotas>,
     pub recorder: Recorder,
     pub streams: Arc<Streams>,
     pub tokens: Memory,

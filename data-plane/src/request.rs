@@ -1,6 +1,7 @@
 //! The life of an agent's call: the steps, in order. Each takes what the one before it proved and
 //! refuses with a reason of its own. Nothing here awaits the database, but for one look when a
-//! caller shows something that this replica has not heard of, and for approvals.
+//! caller shows something that this replica has not heard of, for approvals, and for policies that
+//! limit calls per hour.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ mod refusal;
 mod relay;
 mod reply;
 mod target;
+mod toll;
 mod unseal;
 mod wrap;
 
@@ -118,7 +120,7 @@ async fn steps(
     };
     // 5. The credential, put in as the last change.
     let sealed = unseal::unseal(plane, caller, head, judged, call)?;
-    // 6. The provider, once the approval is taken.
+    // 6. The provider, once the call is counted and its approval taken.
     let provider = forward::forward(plane, call, sealed, redemption).await?;
     // 7. What comes back, filtered on its way.
     reply::reply(plane, call, provider, permit).await

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ah5_edge::connection::{Drain, Phase, told_to_stop};
 use ah5_edge::{Origin, announce};
 use ah5_net::cdn_loop::CdnLoop;
 use ah5_net::{Config as UpstreamConfig, Upstreams};
@@ -13,16 +14,16 @@ use ah5_policy::links::OwnLinks;
 use ah5_policy::response::RuleFilter;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::admin::{self, Admin};
 use crate::admission::Admission;
 use crate::approvals::Approvals;
-use crate::config::{Config, Drain, Upstream};
-use crate::listener::{Phase, Server};
+use crate::config::{Config, Upstream};
+use crate::listener::Server;
 use crate::plane::Plane;
+use crate::quotas::Quotas;
 use crate::request::authenticate::memory::Memory;
 use crate::snapshot::keeper::Keeper;
 use crate::spool::Spool;
@@ -59,6 +60,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         own_links: Arc::new(OwnLinks::new(&origins)),
         own_links_rule: Arc::new(RuleFilter::own_links(&origins)),
         published: keeper.published(),
+        quotas: Arc::new(Quotas::new(&config.database)),
         recorder: spool.recorder(),
         streams: Arc::new(Streams::default()),
         tokens: Memory::new(),
@@ -145,18 +147,7 @@ async fn leave(
     plane: Arc<Plane>,
     drain: Drain,
 ) {
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("cannot hear signals");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    tracing::info!("told to stop; draining");
+    told_to_stop().await;
     draining.store(true, Ordering::Relaxed);
     sleep(drain.delay).await;
     phase.send_replace(Phase::Closing);

@@ -213,7 +213,7 @@ async fn what_a_rule_should_filter_and_cannot_stays_here() {
 }
 
 #[tokio::test]
-async fn outside_of_its_hours_and_beyond_what_is_counted_nothing_passes() {
+async fn outside_of_its_hours_nothing_passes() {
     let world = World::closed(support::shared()).await;
     let policy = world.allow(&["GET"], "/v2/**").await;
     let never = json!([{"dayOfWeek": 0, "startHour": 0, "endHour": 0, "timezone": "UTC"}]);
@@ -231,9 +231,6 @@ async fn outside_of_its_hours_and_beyond_what_is_counted_nothing_passes() {
     );
     change(&world, &policy, "time-windows", &json!({"timeWindows": []})).await;
     assert_eq!(world.get("/count/hours").await.status, 200);
-    let limits = json!({"rateLimits": {"maxRequestsPerHour": 5}});
-    change(&world, &policy, "rate-limits", &limits).await;
-    world.get("/count/hours").await.expect(403).unwrap();
     assert_eq!(world.seen("/v2/count/hours").await.len(), 1);
 }
 

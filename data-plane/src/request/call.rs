@@ -206,6 +206,7 @@ impl Call {
                 (Verdict::Error, Action::ExecutionCompleted)
             }
             500.. => (Verdict::Error, Action::ExecutionDenied),
+            _ if refusal.kind == Kind::Limited => (Verdict::Denied, Action::RateLimitExceeded),
             _ => (Verdict::Denied, Action::ExecutionDenied),
         };
         let reason = refusal.recorded.unwrap_or(&refusal.error);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ah5_contracts::connection::ConnectionStatus;
-use ah5_contracts::id::{AgentId, ConnectionId, PolicyId};
+use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, WorkspaceId};
 use ah5_policy::constraints::Trim;
 use ah5_policy::endpoints::{Class, Tunnel};
 use ah5_policy::response::{ResponseFilter, RuleFilter};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::claim::Claim;
 use super::parse::{Asked, AskedBody};
 use super::{Call, Caller, Refusal};
+use crate::quotas::Toll;
 use crate::snapshot::{Policy, Workspace};
 
 /// An allowed request, as it is to be sent.
@@ -23,6 +24,8 @@ pub struct Judged<'h> {
     pub asked: Asked<'h>,
     pub claim: Claim,
     pub limits: Limits,
+    /// What it takes of its policies' hours.
+    pub toll: Option<Toll>,
     /// What rules replaced in the body.
     pub redactions: Vec<Redaction>,
     /// What the answer must lose.
@@ -74,6 +77,7 @@ pub fn decide<'h>(
     let decided = combined.policy.and_then(|at| policies.get(at));
     call.judged(decided.map(|p| (p.id, p.version)), rule(&combined));
     let (limits, body) = (combined.limits, combined.body.take());
+    let toll = toll(&combined, policies, caller.workspace_id);
     let redactions = std::mem::take(&mut combined.redactions);
     let filter = filter(
         caller,
@@ -83,10 +87,6 @@ pub fn decide<'h>(
     );
     let policy = decided.map(|policy| (policy.id, policy.version, policy.digest));
     let needs = needs(combined, policy)?;
-    // Asking counts for nothing: nothing is sent.
-    if needs.is_none() || asked.approval.is_some() {
-        check_limits(limits)?;
-    }
     check_target(caller, &asked)?;
     if let (Some(body), AskedBody::Bytes(bytes, _)) = (body, &mut asked.body) {
         *bytes = Bytes::from(body);
@@ -95,6 +95,7 @@ pub fn decide<'h>(
         asked,
         claim,
         limits,
+        toll,
         redactions,
         filter,
         needs,
@@ -194,15 +195,15 @@ fn needs(
     }
 }
 
-/// What is not counted yet is not allowed either.
-fn check_limits(limits: Limits) -> Result<(), Refusal> {
-    match limits.max_requests_per_hour {
-        None => Ok(()),
-        Some(_) => Err(Refusal::forbidden(
-            "The policy limits requests per hour, and this build does not count them yet",
-            Some("An owner can take the limit out of the policy.".to_owned()),
-        )),
-    }
+fn toll(combined: &Combined, policies: &[Policy], workspace: WorkspaceId) -> Option<Toll> {
+    let hourly = combined.hourly.iter();
+    let counted = hourly.filter_map(|(at, hour)| Some((policies.get(*at)?.id, *hour)));
+    let counted: Vec<_> = counted.collect();
+    (!counted.is_empty()).then(|| Toll {
+        workspace,
+        policies: counted,
+        units: combined.calls,
+    })
 }
 
 /// Agent and connection as of now: the workspace may be newer than the one they were found in.

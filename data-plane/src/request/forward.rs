@@ -8,7 +8,7 @@ use http::Response;
 use super::approve::{lost, unavailable};
 use super::meter::Sent;
 use super::unseal::{Exchange, Unsealed};
-use super::{Call, Refusal};
+use super::{Call, Refusal, toll};
 use crate::approvals::{Held, Redemption};
 use crate::plane::Plane;
 
@@ -20,7 +20,7 @@ pub struct Provider {
 }
 
 /// # Errors
-/// 403 for a target that no call may go to, 413, 502 or 504 when the provider gave no answer; also
+/// 403 for a target that no call may go to, 429 when a policy's hour is used up, 413, 502 or 504 when the provider gave no answer; also
 /// 403 when the call stopped being allowed while it was made: its answer then stays here.
 pub async fn forward(
     plane: &Plane,
@@ -32,8 +32,13 @@ pub async fn forward(
         request,
         scrubber,
         exchange,
+        toll,
     } = unsealed;
-    // The last look before anything leaves: reading the request may have taken its time.
+    let mut taken = match &toll {
+        Some(toll) => Some(toll::pay(plane, toll).await?),
+        None => None,
+    };
+    // The last look before anything leaves: all this may have taken its time.
     check(plane, &exchange)?;
     let mut held = match &redemption {
         Some(redemption) => Some(take(plane, redemption, &exchange).await?),
@@ -41,6 +46,9 @@ pub async fn forward(
     };
     if let Some(held) = &mut held {
         held.sending();
+    }
+    if let Some(taken) = &mut taken {
+        taken.sending();
     }
     call.sending(&plane.recorder);
     let sending = plane.upstreams.send(exchange.key, request);
@@ -54,6 +62,9 @@ pub async fn forward(
         Err(error) => {
             if !error.sent {
                 call.not_sent();
+                if let Some(taken) = &mut taken {
+                    taken.not_sent();
+                }
                 if let Some(held) = held {
                     held.release().await;
                 }

@@ -26,6 +26,8 @@ pub enum Kind {
     Credential,
     Denied,
     Internal,
+    /// A policy's hour is used up.
+    Limited,
     Overload,
     Stale,
     Upstream,
@@ -106,6 +108,11 @@ impl Refusal {
         refusal.retry_after(seconds)
     }
 
+    pub fn limited(error: impl Into<Cow<'static, str>>, seconds: u32) -> Self {
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, Kind::Limited, error);
+        refusal.retry_after(seconds)
+    }
+
     pub fn loop_detected(error: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::LOOP_DETECTED, Kind::Caller, error)
     }
@@ -159,6 +166,7 @@ impl Kind {
             Self::Credential => "credential",
             Self::Denied => "denied",
             Self::Internal => "internal",
+            Self::Limited => "limited",
             Self::Overload => "overload",
             Self::Stale => "stale",
             Self::Upstream => "upstream",

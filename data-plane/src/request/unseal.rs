@@ -22,6 +22,7 @@ use super::meter::{Meter, Metered, Sent, too_large};
 use super::parse::{AskedBody, Form};
 use super::{Call, Caller, Refusal};
 use crate::plane::Plane;
+use crate::quotas::Toll;
 use crate::snapshot::Connection;
 
 /// A request that carries its credential. Only [`unseal`] makes one.
@@ -29,6 +30,8 @@ pub struct Unsealed {
     pub request: Request<Body>,
     pub scrubber: Scrubber,
     pub exchange: Exchange,
+    /// To be paid before it is sent.
+    pub toll: Option<Toll>,
 }
 
 /// What is known of an exchange with a provider, from before the sending to after the answer.
@@ -66,6 +69,7 @@ pub fn unseal(
         asked,
         claim,
         limits,
+        toll,
         redactions,
         filter,
         needs: _,
@@ -107,6 +111,7 @@ pub fn unseal(
         request: Request::from_parts(parts, body),
         scrubber,
         exchange,
+        toll,
     })
 }
 

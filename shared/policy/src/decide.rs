@@ -63,6 +63,10 @@ pub struct Combined {
     pub decision: Decision,
     /// The strictest of every policy that covers the call.
     pub limits: Limits,
+    /// Policies whose hours the call counts in, in the order given, with what they hold.
+    pub hourly: Vec<(usize, u64)>,
+    /// For how many calls it counts there: a batch is as many as it carries.
+    pub calls: u32,
     /// Which of the policies decided, counted from 0 in the order given.
     pub policy: Option<usize>,
     /// The label of the rule that decided.
@@ -135,8 +139,10 @@ fn combine(
     body: &Reading<'_>,
 ) -> Combined {
     let mut all = Combined::denied(String::new(), None, None);
-    for (_, policy, verdict) in &judged {
+    for (at, policy, verdict) in &judged {
         all.limits = all.limits.tighten(policy.limits);
+        let hour = policy.limits.max_requests_per_hour;
+        all.hourly.extend(hour.map(|hour| (*at, hour)));
         let leave_out = |label: &str| verdict.lets_through(label, facts);
         let rules = &policy.response_rules;
         rules.select_into(target, leave_out, &mut all.response);
@@ -211,6 +217,8 @@ impl Combined {
         Self {
             decision: Decision::Deny { reason, hint, rule },
             limits: Limits::default(),
+            hourly: Vec::new(),
+            calls: 1,
             policy: None,
             label: None,
             matches: Vec::new(),

@@ -37,6 +37,7 @@ pub mod workspaces;
 pub mod audit_spool;
 pub mod listen;
 pub mod open_streams;
+pub mod quotas;
 pub mod redemption;
 pub mod snapshot;
 pub mod usage;

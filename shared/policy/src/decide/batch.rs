@@ -25,6 +25,7 @@ pub(super) fn decide<'a>(
         Ok(requests) => requests,
         Err(why) => return all.refused(why),
     };
+    all.calls = u32::try_from(requests.len()).unwrap_or(u32::MAX);
     for request in requests {
         match Carried::read(request, facts) {
             Ok(carried) => {
@@ -138,6 +139,11 @@ impl Combined {
     /// As strict as it was and as one of its requests is.
     fn with(mut self, id: &str, one: Self) -> Self {
         self.limits = self.limits.tighten(one.limits);
+        for (policy, hour) in one.hourly {
+            if self.hourly.iter().all(|(known, _)| *known != policy) {
+                self.hourly.push((policy, hour));
+            }
+        }
         match one.decision {
             Decision::Allow { .. } | Decision::NeedsApproval { .. }
                 if one.body.is_some() || !one.response.is_empty() =>

@@ -255,6 +255,7 @@ fn limits_response_rules_and_redactions_of_all_that_cover_are_united() {
         max_response_bytes: Some(5),
     };
     assert_eq!(got.limits, limits);
+    assert_eq!((got.hourly, got.calls), (vec![(0, 9), (1, 7)], 1));
     assert_eq!(got.response.len(), 2);
     let sent = String::from_utf8(got.body.unwrap()).unwrap();
     assert_eq!(

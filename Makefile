@@ -34,7 +34,7 @@ check: ## Formatting and lints, warnings denied
 test: ## Every test; installs PostgreSQL, nginx, Chromium and the servers of tests first where it may
 	./.ci/prerequisites test
 	./.ci/test-servers
-	cargo build --workspace --bins
+	cargo build --workspace --bins --tests
 	cargo test --workspace
 
 bench-quick: ## CPU time per call, beside nginx and a bare pass-through

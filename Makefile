@@ -1,6 +1,6 @@
 # Thin on purpose: every recipe is a real command that can be typed by hand.
 
-.PHONY: bench-policy bench-quick build cases check clean demo fmt fuzz help run test
+.PHONY: bench-policy bench-quick build cases check clean demo fmt fuzz help run schemathesis test
 
 # Where cargo puts what it builds.
 TARGET = $(or $(CARGO_TARGET_DIR),target)
@@ -30,6 +30,12 @@ check: ## Formatting and lints, warnings denied
 	cargo clippy --workspace --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and bans were not checked (cargo install cargo-deny)"; fi
+
+schemathesis: ## Requests made up from openapi.json: EXAMPLES=number for each route (100)
+	./.ci/prerequisites
+	./.ci/test-servers
+	cargo build --workspace --bins --tests
+	EXAMPLES=$(or $(EXAMPLES),100) cargo test --quiet --workspace no_request_that_the_document -- --nocapture
 
 test: ## Every test; installs PostgreSQL, nginx, Chromium and the servers of tests first where it may
 	./.ci/prerequisites test

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
@@ -102,10 +103,11 @@ pub async fn callback(
 pub async fn posted(
     State(app): State<App>,
     Path(party): Path<String>,
-    Form(form): Form<HashMap<String, String>>,
+    form: Result<Form<HashMap<String, String>>, FormRejection>,
 ) -> AuthResult {
     let party = app.parties.find(&party);
     let party = party.ok_or(Refusal::Code(StatusCode::NOT_FOUND, "PROVIDER_NOT_FOUND"))?;
+    let Form(form) = form.map_err(|why| Refusal::Field(why.body_text()))?;
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for name in ["code", "state", "iss", "error"] {
         if let Some(value) = form.get(name) {

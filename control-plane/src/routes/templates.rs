@@ -1,5 +1,6 @@
 //! Action templates and guards, for whoever writes a policy. Read only.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
@@ -48,8 +49,9 @@ pub async fn rules(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    Query(purpose): Query<Purpose>,
+    purpose: Result<Query<Purpose>, QueryRejection>,
 ) -> AppResult {
+    let purpose = readable(purpose)?;
     let meant = purpose.action_template_id.as_deref();
     let template = match (meant.and_then(Template::find), &purpose.connection_id) {
         (None, Some(id)) => of_connection(&app, &caller, id).await?,
@@ -135,8 +137,19 @@ pub async fn guards(Path(provider): Path<String>) -> AppResult {
     Ok(Json(json!({"categories": categories, "guards": guards})).into_response())
 }
 
+/// # Errors
+/// A name is given twice.
+fn readable<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, AppError> {
+    let Query(query) = query.map_err(|_| AppError::bad_request("querystring must be object"))?;
+    Ok(query)
+}
+
 /// `GET /v1/templates/{template or service}/config?tier=`
-pub async fn config(Path(name): Path<String>, Query(wanted): Query<Wanted>) -> AppResult {
+pub async fn config(
+    Path(name): Path<String>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> AppResult {
+    let wanted = readable(wanted)?;
     let tier = wanted
         .tier
         .ok_or_else(|| AppError::bad_request("querystring must have required property 'tier'"))?;

@@ -71,8 +71,8 @@ impl IntoResponse for Refusal {
             Self::Code(status, code) => coded(status, code, message(code)),
             Self::Field(why) => coded(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", why),
             Self::NoSession => {
-                let json = HeaderValue::from_static("application/json");
-                (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, json)]).into_response()
+                let code = "UNAUTHORIZED";
+                coded(StatusCode::UNAUTHORIZED, code, message(code))
             }
             Self::Other(error) => error.into_response(),
             Self::Slow(seconds) => {

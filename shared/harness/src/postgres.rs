@@ -2,8 +2,10 @@
 //! and kept ones for `make run`. The server is a child of ours and stops on drop.
 
 use std::collections::BTreeMap;
+use std::io::{Seek as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -127,6 +129,23 @@ impl Cluster {
         self.client("pg_dump", &[name])
     }
 
+    /// Puts a database in place of the one that there is, as [`Self::dump`] has written it. Whoever is
+    /// connected is thrown out.
+    ///
+    /// # Errors
+    /// The dump is of another version, or malformed.
+    pub fn restore(&self, name: &str, dump: &str) -> anyhow::Result<()> {
+        self.client("dropdb", &["--force", "--if-exists", name])?;
+        self.create_database(name)?;
+        let mut file = tempfile::tempfile()?;
+        file.write_all(dump.as_bytes())?;
+        file.rewind()?;
+        let mut command = self.command("psql", &["-q", "-v", "ON_ERROR_STOP=1", "-d", name]);
+        command.stdin(file);
+        crate::program::run(&mut command).context("psql failed")?;
+        Ok(())
+    }
+
     /// Starts the server, if it doesn't run.
     ///
     /// # Errors
@@ -164,6 +183,14 @@ impl Cluster {
     }
 
     fn client(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.command(program, arguments);
+        let output =
+            crate::program::run(&mut command).with_context(|| format!("{program} failed"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// One of PostgreSQL's own client programs, as the superuser.
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let (socket, port) = (self.socket.display().to_string(), self.port.to_string());
         let mut command = self.programs.command(&self.user, program);
         command
@@ -172,9 +199,7 @@ impl Cluster {
         if let Some(password) = &self.password {
             command.env("PGPASSWORD", password.expose());
         }
-        let output =
-            crate::program::run(&mut command).with_context(|| format!("{program} failed"))?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        command
     }
 }
 

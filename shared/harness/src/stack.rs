@@ -11,8 +11,10 @@
 //! # anyhow::Ok(())
 //! ```
 
+use std::io::{Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use anyhow::Context as _;
 
@@ -215,6 +217,30 @@ impl Stack {
     pub fn dump(&self) -> anyhow::Result<String> {
         let cluster = self.cluster.as_ref().context(NOT_OURS)?;
         cluster.dump(home::DATABASE)
+    }
+
+    /// Puts the database of a dump in place of the one that there is.
+    ///
+    /// # Errors
+    /// The dump is not one of this server's, or the database isn't ours.
+    pub fn restore(&self, dump: &str) -> anyhow::Result<()> {
+        let cluster = self.cluster.as_ref().context(NOT_OURS)?;
+        cluster.restore(home::DATABASE, dump)
+    }
+
+    /// Runs a command of the control plane's as an operator does, with the settings that the stack's
+    /// own has and this on its standard input.
+    ///
+    /// # Errors
+    /// It can't be run. How it ended is for the caller to judge.
+    pub fn operate(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+        let env = self.environment.of_control_plane();
+        let mut command = Command::new(self.launcher.binaries.find("control-plane")?);
+        command.args(arguments).env_clear().envs(&env);
+        let mut file = tempfile::tempfile()?;
+        file.write_all(input.as_bytes())?;
+        file.rewind()?;
+        Ok(command.stdin(file).output()?)
     }
 
     /// Stops everything in order: who asks before who is asked.

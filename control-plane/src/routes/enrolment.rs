@@ -196,6 +196,7 @@ async fn judge(
         aud: AGENT_TOKEN_AUDIENCE.to_owned(),
         iat: issued,
         exp: expires,
+        nbf: None,
         cnf: None,
     };
     let keys = app.keys().map_err(|error| ("no keys yet", error))?;

@@ -15,8 +15,12 @@ pub const BOOTSTRAP_SECRET_PREFIX: &str = "ah5b_";
 /// `typ` of an agent token (RFC 9068).
 pub const AGENT_TOKEN_TYPE: &str = "at+jwt";
 pub const AGENT_TOKEN_AUDIENCE: &str = "data-plane";
+/// The longest life that an agent token may be given, in seconds: thirty days.
+pub const MAX_AGENT_TOKEN_SECONDS: i64 = 30 * 24 * 3600;
 pub const USER_TOKEN_TYPE: &str = "JWT";
 pub const USER_TOKEN_AUDIENCE: &str = "api";
+/// The life of a user token, in seconds.
+pub const USER_TOKEN_SECONDS: i64 = 300;
 
 /// An agent's token: EdDSA, two hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +36,9 @@ pub struct AgentClaims {
     /// Seconds since 1970-01-01 UTC.
     pub iat: i64,
     pub exp: i64,
+    /// Never issued, and minded where it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
     /// Proof-of-possession confirmation (RFC 7800). A token that carries one is refused as a
     /// plain bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]

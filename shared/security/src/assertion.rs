@@ -137,6 +137,10 @@ impl AgentPublicKey {
         validation.validate_exp = false;
         let token = jsonwebtoken::decode::<Claims>(jws, &self.decoding, &validation)
             .map_err(|_| AssertionError::Invalid)?;
+        // An extension that must be understood (RFC 7515 §4.1.11): we understand none.
+        if token.header.crit.is_some() {
+            return Err(AssertionError::Invalid);
+        }
         let claims = token.claims;
         let name = agent.to_string();
         if claims.iss.as_deref() != Some(&name) || claims.sub.as_deref() != Some(&name) {

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use ah5_contracts::claims::{
-    AGENT_TOKEN_AUDIENCE, AGENT_TOKEN_PREFIX, AGENT_TOKEN_TYPE, AgentClaims, USER_TOKEN_AUDIENCE,
-    USER_TOKEN_TYPE, UserClaims,
+    AGENT_TOKEN_AUDIENCE, AGENT_TOKEN_PREFIX, AGENT_TOKEN_TYPE, AgentClaims,
+    MAX_AGENT_TOKEN_SECONDS, USER_TOKEN_AUDIENCE, USER_TOKEN_SECONDS, USER_TOKEN_TYPE, UserClaims,
 };
 
 use crate::hash;
@@ -40,6 +40,7 @@ pub struct SigningKey {
 #[derive(Clone)]
 pub struct VerificationKey {
     kind: KeyKind,
+    number: u64,
     decoding: DecodingKey,
     validation: Validation,
 }
@@ -233,8 +234,11 @@ impl VerificationKey {
         // Checked here against the time that the caller passes.
         validation.validate_exp = false;
         validation.validate_nbf = false;
+        let digest = hash::sha256(kid.as_bytes());
+        let number = digest.first_chunk().ok_or(BadKey)?;
         Ok(Self {
             kind,
+            number: u64::from_le_bytes(*number),
             decoding: decoding.map_err(|_| BadKey)?,
             validation,
         })
@@ -243,6 +247,12 @@ impl VerificationKey {
     #[must_use]
     pub const fn kind(&self) -> KeyKind {
         self.kind
+    }
+
+    /// Another number for another key: short enough to go with everything that the key has verified.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
     }
 
     /// Verifies what follows the `ah5t_` prefix. `now` in seconds since 1970-01-01 UTC.
@@ -259,11 +269,13 @@ impl VerificationKey {
         if claims.iss != issuer || claims.cnf.is_some() || claims.agent().is_none() {
             return Err(TokenError::Invalid);
         }
-        if claims.exp <= now {
-            Err(TokenError::Expired)
-        } else {
-            Ok(claims)
-        }
+        let life = Life {
+            iat: claims.iat,
+            nbf: claims.nbf,
+            exp: claims.exp,
+            longest: MAX_AGENT_TOKEN_SECONDS,
+        };
+        life.check(now).map(|()| claims)
     }
 
     /// # Errors
@@ -273,11 +285,13 @@ impl VerificationKey {
         if claims.iss != issuer {
             return Err(TokenError::Invalid);
         }
-        if claims.exp <= now || claims.nbf > now {
-            Err(TokenError::Expired)
-        } else {
-            Ok(claims)
-        }
+        let life = Life {
+            iat: claims.iat,
+            nbf: Some(claims.nbf),
+            exp: claims.exp,
+            longest: USER_TOKEN_SECONDS,
+        };
+        life.check(now).map(|()| claims)
     }
 
     fn verify<T: DeserializeOwned>(&self, kind: KeyKind, jws: &str) -> Result<T, TokenError> {
@@ -291,13 +305,42 @@ impl VerificationKey {
                 _ => TokenError::Invalid,
             },
         )?;
-        // RFC 8725 §3.11: explicit typing keeps one kind of token from passing as another.
+        // RFC 8725 §3.11: explicit typing keeps one kind of token from passing as another. We write
+        // no other members: neither extensions that one would have to understand (`crit`) nor keys.
+        let plain = Header {
+            typ: token.header.typ.clone(),
+            kid: token.header.kid.clone(),
+            ..Header::new(kind.algorithm())
+        };
         let typ = token.header.typ.as_deref().unwrap_or_default();
-        if typ.eq_ignore_ascii_case(kind.typ()) {
+        if typ.eq_ignore_ascii_case(kind.typ()) && token.header == plain {
             Ok(token.claims)
         } else {
             Err(TokenError::Invalid)
         }
+    }
+}
+
+/// The times of a token, in seconds since 1970-01-01 UTC, and the longest life that we give one.
+struct Life {
+    iat: i64,
+    nbf: Option<i64>,
+    exp: i64,
+    longest: i64,
+}
+
+// === impl Life ===
+
+impl Life {
+    fn check(&self, now: i64) -> Result<(), TokenError> {
+        if self.exp.saturating_sub(self.iat) > self.longest {
+            return Err(TokenError::Invalid);
+        }
+        let early = self.iat > now.saturating_add(CLOCKS) || self.nbf.is_some_and(|nbf| nbf > now);
+        if self.exp <= now || early {
+            return Err(TokenError::Expired);
+        }
+        Ok(())
     }
 }
 
@@ -323,6 +366,9 @@ pub fn thumbprint(jwk: &Value) -> String {
         format!("{{{}}}", members.join(",")).as_bytes(),
     ))
 }
+
+/// Seconds by which the clock of whoever signed a token may be ahead.
+const CLOCKS: i64 = 60;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ fn agent_claims() -> AgentClaims {
         aud: AGENT_TOKEN_AUDIENCE.into(),
         iat: NOW,
         exp: NOW + 7200,
+        nbf: None,
         cnf: None,
     }
 }
@@ -105,6 +106,67 @@ fn refuses_another_issuer_audience_key_and_a_bound_token() {
             .verify_agent(bare(&stranger), ISSUER, NOW)
             .is_err()
     );
+}
+
+#[test]
+fn refuses_times_that_we_would_not_write() {
+    let (signing, verification) = pair(KeyKind::Agent);
+    let verified = |claims: AgentClaims| {
+        let token = signing.sign_agent(&claims).unwrap();
+        verification
+            .verify_agent(bare(&token), ISSUER, NOW)
+            .map(drop)
+    };
+    let at = |iat: i64, exp: i64| AgentClaims {
+        iat,
+        exp,
+        ..agent_claims()
+    };
+    assert_eq!(verified(at(NOW + CLOCKS, NOW + 100)), Ok(()));
+    assert_eq!(
+        verified(at(NOW + CLOCKS + 1, NOW + 100)),
+        Err(TokenError::Expired)
+    );
+    let longest = MAX_AGENT_TOKEN_SECONDS;
+    assert_eq!(verified(at(NOW, NOW + longest)), Ok(()));
+    assert_eq!(
+        verified(at(NOW, NOW + longest + 1)),
+        Err(TokenError::Invalid)
+    );
+    assert_eq!(verified(at(i64::MIN, i64::MAX)), Err(TokenError::Invalid));
+    let later = AgentClaims {
+        nbf: Some(NOW + 1),
+        ..agent_claims()
+    };
+    assert_eq!(verified(later), Err(TokenError::Expired));
+}
+
+#[test]
+fn refuses_a_header_with_more_in_it_than_we_write() {
+    let (signing, verification) = pair(KeyKind::User);
+    let mut header = Header::new(Algorithm::ES256);
+    header.typ = Some(USER_TOKEN_TYPE.to_owned());
+    header.kid = Some(signing.kid().to_owned());
+    let signed = |header: &Header| {
+        let token = jsonwebtoken::encode(header, &user_claims(), &signing.encoding).unwrap();
+        verification.verify_user(&token, "web", NOW).map(drop)
+    };
+    assert_eq!(signed(&header), Ok(()));
+    let critical = Header {
+        crit: Some(vec!["exp".to_owned()]),
+        ..header.clone()
+    };
+    let elsewhere = Header {
+        jku: Some("https://evil.example/keys".to_owned()),
+        ..header.clone()
+    };
+    let chain = Header {
+        x5c: Some(vec![String::new()]),
+        ..header
+    };
+    for odd in [critical, elsewhere, chain] {
+        assert_eq!(signed(&odd), Err(TokenError::Invalid), "{odd:?}");
+    }
 }
 
 #[test]

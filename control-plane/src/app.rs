@@ -1,11 +1,12 @@
 //! What every handler shares.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use deadpool_postgres::{Object, Pool};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use ah5_contracts::audit::{Action, ActorKind, AuditEvent, Verdict};
 use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, SpoolId};
@@ -18,7 +19,7 @@ use ah5_store::tenant::Tenant;
 use crate::auth::rate::Limits;
 use crate::config::Config;
 use crate::error::AppError;
-use crate::keys::Keys;
+use crate::keys::{Held, Keys};
 use crate::mail::Mail;
 use crate::passkey::RelyingParty;
 use crate::routes::session::refusal::AuthResult;
@@ -44,7 +45,7 @@ pub struct Inner {
     aside: Arc<Semaphore>,
     pub relying_party: RelyingParty,
     /// There from the moment on that the database was found and fits.
-    keys: OnceLock<Keys>,
+    keys: Held,
     audit_key: AuditKey,
     /// This process's own audit chains.
     spool: SpoolId,
@@ -80,7 +81,7 @@ impl App {
             relying_party: RelyingParty::new(&config.origin),
             config,
             pool,
-            keys: OnceLock::new(),
+            keys: Held::new(),
         }))
     }
 
@@ -88,15 +89,20 @@ impl App {
         Ok(self.pool.get().await?)
     }
 
-    /// An error as long as the database was not there since this process started.
-    pub fn keys(&self) -> Result<&Keys, AppError> {
-        self.keys.get().ok_or_else(AppError::unavailable)
+    /// An error as long as the database was not there since this process started, and when it has
+    /// been away for long.
+    pub fn keys(&self) -> Result<Arc<Keys>, AppError> {
+        self.keys.current().ok_or_else(AppError::unavailable)
     }
 
-    /// From now on requests are answered.
-    pub fn open(&self, keys: Keys) {
-        // They are set once; a second time would bring the same ones.
-        let _ = self.keys.set(keys);
+    /// From the first time on requests are answered. `read` is when they were asked for.
+    pub fn renew_keys(&self, keys: Keys, read: Instant) {
+        self.keys.replace(keys, read);
+    }
+
+    /// They are as they were when they were asked for.
+    pub fn confirm_keys(&self, read: Instant) {
+        self.keys.confirm(read);
     }
 
     pub fn ring(&self) -> &KeyRing {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ah5_contracts::claims::MAX_AGENT_TOKEN_SECONDS;
 use ah5_edge::connection::Drain;
 use ah5_edge::{Origin, client};
 use ah5_net::guard::Exemptions;
@@ -17,7 +18,7 @@ use ah5_telemetry::logs;
 use ipnet::IpNet;
 
 use crate::social::config::Party;
-use crate::{gates, mail, social};
+use crate::{gates, keys, mail, social};
 
 pub struct Config {
     pub database: Database,
@@ -29,6 +30,7 @@ pub struct Config {
     pub origin: Origin,
     pub jwt_issuer: String,
     pub agent_token_ttl: i64,
+    pub keys: keys::Config,
     pub bootstrap_secret_hours: i32,
     pub bootstrap_per_minute: u32,
     pub token_per_minute: u32,
@@ -92,7 +94,8 @@ impl Config {
             jwt_issuer: settings
                 .optional("JWT_ISSUER")
                 .unwrap_or_else(|| "web".into()),
-            agent_token_ttl: settings.positive("AGENT_TOKEN_TTL_SECONDS", 7200),
+            agent_token_ttl: agent_token_ttl(settings),
+            keys: keys::Config::read(settings),
             bootstrap_secret_hours: settings.positive("BOOTSTRAP_SECRET_TTL_HOURS", 1),
             bootstrap_per_minute: settings.positive("RATE_LIMIT_BOOTSTRAP_PER_MINUTE", 5),
             token_per_minute: settings.positive("RATE_LIMIT_TOKEN_PER_MINUTE", 30),
@@ -200,6 +203,15 @@ fn database(settings: &mut Settings, names: &[&'static str]) -> Option<Database>
         .ok()
 }
 
+fn agent_token_ttl(settings: &mut Settings) -> i64 {
+    let seconds = settings.positive("AGENT_TOKEN_TTL_SECONDS", 7200);
+    if seconds > MAX_AGENT_TOKEN_SECONDS {
+        let fault = format!("must be at most {MAX_AGENT_TOKEN_SECONDS} (thirty days)");
+        settings.fault("AGENT_TOKEN_TTL_SECONDS", fault);
+    }
+    seconds
+}
+
 fn months(settings: &mut Settings) -> Option<u16> {
     let months = settings.parsed("AUDIT_RETENTION_MONTHS");
     if months == Some(0) {
@@ -231,7 +243,10 @@ mod tests {
     #[test]
     fn every_fault_is_reported_at_once() {
         let vars = [
+            ("AGENT_TOKEN_TTL_SECONDS", "2592001"),
             ("AUDIT_RETENTION_MONTHS", "0"),
+            ("KEY_PUBLICATION_SECONDS", "1"),
+            ("KEY_ROTATION_DAYS", "-1"),
             ("DB_POOL_SIZE", "0"),
             ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
             ("PUBLIC_ORIGIN", "nonsense"),

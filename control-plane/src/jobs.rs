@@ -2,3 +2,4 @@
 //! doing the same at once.
 
 pub mod approvals;
+pub mod keys;

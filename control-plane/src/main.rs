@@ -5,6 +5,7 @@
 mod admin;
 mod app;
 mod auth;
+mod commands;
 mod config;
 mod edge;
 mod error;
@@ -32,6 +33,8 @@ use ah5_security::ring::KeyRing;
 use ah5_settings::Settings;
 use ah5_store::migrate;
 
+use app::App;
+
 /// Exit code for bad usage or configuration (`EX_USAGE` of sysexits.h).
 const EX_USAGE: u8 = 64;
 
@@ -46,10 +49,15 @@ struct Arguments {
 enum Command {
     /// Make the key ring file, unless it exists
     Keyring { path: PathBuf },
+    /// List and replace the keys that sign tokens
+    #[command(subcommand)]
+    Keys(commands::keys::Command),
     /// Bring the database to this build's schema
     Migrate,
     /// Print the OpenAPI document
     Openapi,
+    /// After a restore from a backup: end what it has brought back to life
+    RestoreCheck,
     /// Print every route and who may call it, as JSON
     #[command(hide = true)]
     Routes,
@@ -70,11 +78,15 @@ fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Keyring { path } => keyring(&path),
+        Command::Keys(command) => {
+            runtime.block_on(operate(|app| commands::keys::run(app, command)))
+        }
         Command::Migrate => runtime.block_on(migrate()),
         Command::Openapi => {
             println!("{:#}", openapi::document());
             ExitCode::SUCCESS
         }
+        Command::RestoreCheck => runtime.block_on(operate(commands::restore::run)),
         Command::Routes => {
             println!("{:#}", router::listing::listing());
             ExitCode::SUCCESS
@@ -110,20 +122,44 @@ async fn migrate() -> ExitCode {
     }
 }
 
-async fn serve() -> ExitCode {
-    let mut settings = Settings::from_env();
-    let config = config::Config::read(&mut settings);
-    if let Err(faults) = settings.finish() {
-        return fail(EX_USAGE, &faults);
+/// A command with the settings of `serve`. Prints what it did.
+async fn operate<F>(work: impl FnOnce(App) -> F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<String>>,
+{
+    let config = match read_config() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let done = async { work(commands::open(config).await?).await };
+    match done.await {
+        Ok(said) => {
+            print!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(1, &format!("{error:#}")),
     }
-    let Some(config) = config else {
-        return ExitCode::from(EX_USAGE);
+}
+
+async fn serve() -> ExitCode {
+    let config = match read_config() {
+        Ok(config) => config,
+        Err(code) => return code,
     };
     ah5_telemetry::logs::init(&config.log);
     match serve::run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &format!("{error:#}")),
     }
+}
+
+fn read_config() -> Result<config::Config, ExitCode> {
+    let mut settings = Settings::from_env();
+    let config = config::Config::read(&mut settings);
+    if let Err(faults) = settings.finish() {
+        return Err(fail(EX_USAGE, &faults));
+    }
+    config.ok_or(ExitCode::from(EX_USAGE))
 }
 
 fn fail(code: u8, why: &(impl std::fmt::Display + ?Sized)) -> ExitCode {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use ah5_edge::announce;
 use ah5_edge::connection::{Drain, Phase, told_to_stop};
@@ -67,6 +67,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             opened?;
             tokio::spawn(keep_house(app.clone()));
             tokio::spawn(jobs::approvals::run(app.clone()));
+            tokio::spawn(jobs::keys::run(app.clone()));
             if let Some(carrier) = carrier {
                 tokio::spawn(postman::run(app.clone(), carrier));
             }
@@ -90,7 +91,7 @@ fn tell_of_mail(config: &Config) {
     }
 }
 
-fn outbound(config: &Config, own: &[SocketAddr]) -> anyhow::Result<Upstreams> {
+pub fn outbound(config: &Config, own: &[SocketAddr]) -> anyhow::Result<Upstreams> {
     let mut own_addrs = own.to_vec();
     own_addrs.extend(config.database.addresses());
     let settings = config.outbound.clone();
@@ -110,9 +111,10 @@ fn outbound(config: &Config, own: &[SocketAddr]) -> anyhow::Result<Upstreams> {
 async fn open(app: &App) -> anyhow::Result<()> {
     let mut pause = FIRST_PAUSE;
     loop {
+        let asked = Instant::now();
         match try_open(app).await {
             Ok(keys) => {
-                app.open(keys);
+                app.renew_keys(keys, asked);
                 tracing::info!("the control plane is ready");
                 return Ok(());
             }
@@ -132,7 +134,7 @@ async fn open(app: &App) -> anyhow::Result<()> {
 async fn try_open(app: &App) -> anyhow::Result<Keys> {
     let (client, _driver) = app.config.database.connect().await?;
     migrate::check(&client).await?;
-    Keys::load(&app.pool, app.ring()).await
+    Keys::load(app).await
 }
 
 /// Not there, starting, or about to become the primary.

@@ -202,6 +202,16 @@ impl Published {
     }
 }
 
+// === impl Globals ===
+
+impl Globals {
+    /// Whether the key of this number still verifies.
+    #[must_use]
+    pub fn holds(&self, key: u64) -> bool {
+        self.keys.values().any(|held| held.number() == key)
+    }
+}
+
 // === impl Workspace ===
 
 impl Workspace {

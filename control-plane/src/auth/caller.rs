@@ -106,7 +106,8 @@ impl Caller {
 async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
     let refused = bad_key;
     let kid = peek_kid(jws).ok_or_else(refused)?;
-    let key = app.keys()?.verification(&kid).ok_or_else(refused)?;
+    let keys = app.keys()?;
+    let key = keys.verification(&kid).ok_or_else(refused)?;
     let claims = key
         .verify_agent(jws, &app.config.origin.text, now())
         .map_err(|_| refused())?;
@@ -128,7 +129,8 @@ async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
 async fn user(app: &App, jws: &str) -> Result<Caller, AppError> {
     let refused = || AppError::unauthorized("Invalid or expired token");
     let kid = peek_kid(jws).ok_or_else(refused)?;
-    let key = app.keys()?.verification(&kid).ok_or_else(refused)?;
+    let keys = app.keys()?;
+    let key = keys.verification(&kid).ok_or_else(refused)?;
     let claims = key
         .verify_user(jws, &app.config.jwt_issuer, now())
         .map_err(|error| match error {

@@ -12,6 +12,7 @@ use ah5_contracts::id::{AgentId, SecretId};
 use ah5_security::assertion::{self, AgentPublicKey, AssertionError, BadKey};
 use ah5_security::hash;
 use ah5_security::secret::SecretText;
+use ah5_security::token::KeyKind;
 use ah5_store::agents::{self, Agent};
 use ah5_store::bootstrap::{self, Secret};
 use ah5_store::tenant::Tenant;
@@ -20,6 +21,7 @@ use ah5_store::{agent_tokens, assertions};
 use crate::app::{App, Record, now};
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
+use crate::keys::signer;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -200,8 +202,10 @@ async fn judge(
         cnf: None,
     };
     let keys = app.keys().map_err(|error| ("no keys yet", error))?;
-    keys.agent
-        .sign_agent(&claims)
+    let key = signer(&keys, &**tenant, KeyKind::Agent)
+        .await
+        .map_err(|error| ("no key signs", error))?;
+    key.sign_agent(&claims)
         .map_err(|error| ("signing failed", AppError::internal(error)))
 }
 

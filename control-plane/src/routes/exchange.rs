@@ -7,18 +7,18 @@ use axum::response::IntoResponse as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use ah5_contracts::claims::{USER_TOKEN_AUDIENCE, UserClaims};
+use ah5_contracts::claims::{USER_TOKEN_AUDIENCE, USER_TOKEN_SECONDS, UserClaims};
 use ah5_contracts::id::WorkspaceId;
 use ah5_contracts::scope;
+use ah5_security::token::KeyKind;
 
 use crate::app::{App, time};
 use crate::auth::origin;
 use crate::error::{AppError, AppResult};
 use crate::input::OptionalInput;
+use crate::keys::signer;
 use crate::routes::session::{current, renew};
 use crate::routes::workspace;
-
-const LIFETIME_SECONDS: i64 = 300;
 
 pub async fn exchange(
     State(app): State<App>,
@@ -56,13 +56,11 @@ pub async fn exchange(
         aud: USER_TOKEN_AUDIENCE.to_owned(),
         iat: issued.as_second(),
         nbf: issued.as_second(),
-        exp: issued.as_second() + LIFETIME_SECONDS,
+        exp: issued.as_second() + USER_TOKEN_SECONDS,
     };
-    let token = app
-        .keys()?
-        .user
-        .sign_user(&claims)
-        .map_err(AppError::internal)?;
+    let keys = app.keys()?;
+    let key = signer(&keys, &app.db().await?, KeyKind::User).await?;
+    let token = key.sign_user(&claims).map_err(AppError::internal)?;
     let expires = Timestamp::from_second(claims.exp).map_err(AppError::internal)?;
     let body = json!({"token": token, "expiresAt": time(expires)});
     Ok((renewed, Json(body)).into_response())

@@ -26,6 +26,8 @@ pub struct Caller {
     pub identity: Identity,
     /// Of the agent, as the token has it.
     epoch: i64,
+    /// The key that has verified the agent's token; none for a person.
+    pub key: Option<u64>,
     pub person: Option<Person>,
     pub workspace_id: WorkspaceId,
     pub workspace: Arc<Workspace>,
@@ -89,7 +91,11 @@ impl Caller {
         let workspace = plane.published.workspace(self.workspace_id);
         self.workspace = workspace.ok_or_else(bad_key)?;
         let still = match (self.identity, self.person) {
-            (Identity::Agent(id), _) => is_in_force(&self.workspace, id, self.epoch),
+            (Identity::Agent(id), _) => {
+                let globals = plane.published.globals();
+                self.key.is_some_and(|key| globals.holds(key))
+                    && is_in_force(&self.workspace, id, self.epoch)
+            }
             (Identity::User(_), Some(person)) => person.may_act(&plane.published, &self.workspace),
             (Identity::User(_), None) => false,
         };
@@ -140,6 +146,7 @@ fn verify_agent(plane: &Plane, globals: &Globals, jws: &str, now: i64) -> Option
         epoch: claims.epoch,
         expires: claims.exp,
         key_set: globals.key_set,
+        key: key.number(),
     })
 }
 
@@ -148,6 +155,7 @@ fn in_force(plane: &Plane, token: &Remembered) -> Option<Caller> {
     is_in_force(&workspace, token.agent, token.epoch).then_some(Caller {
         identity: Identity::Agent(token.agent),
         epoch: token.epoch,
+        key: Some(token.key),
         person: None,
         workspace_id: token.workspace,
         workspace,

@@ -26,6 +26,8 @@ pub struct Claim {
     version: i64,
     agent: AgentId,
     epoch: i64,
+    /// That has verified the agent's token; none where a person acts as the agent.
+    key: Option<u64>,
     /// Who acts as the agent, if a person does.
     person: Option<Person>,
     connection: ConnectionId,
@@ -71,6 +73,7 @@ impl Claim {
             version: workspace.version(),
             agent: asked.agent,
             epoch: agent.map_or(0, |agent| agent.epoch),
+            key: caller.key,
             person: caller.person,
             connection: asked.connection,
             service: connection.map(|connection| connection.service),
@@ -108,8 +111,9 @@ impl Claim {
         let person = self
             .person
             .is_none_or(|person| person.may_act(published, &workspace));
+        let proven = self.key.is_none_or(|key| published.globals().holds(key));
         let is_same = workspace.version() == self.version && !self.is_timed;
-        person && (is_same || self.holds_in(&workspace))
+        person && proven && (is_same || self.holds_in(&workspace))
     }
 
     pub const fn workspace(&self) -> WorkspaceId {
@@ -229,6 +233,7 @@ mod tests {
             version: 1,
             agent: AgentId::random(),
             epoch: 1,
+            key: None,
             person: None,
             connection: ConnectionId::random(),
             service: None,

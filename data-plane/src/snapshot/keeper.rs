@@ -14,10 +14,11 @@ use ah5_store::StoreError;
 use ah5_store::database::Database;
 use ah5_store::listen::Listener;
 use ah5_store::snapshot::{GLOBAL, WorkspaceRows, load_globals, load_workspace};
-use ah5_store::versions::{self, Poller};
+use ah5_store::versions::{self, Found, Poller};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use uuid::Uuid;
 
 use super::freshener::{Freshener, Stage};
 use super::slow::SlowLane;
@@ -52,7 +53,7 @@ pub(super) enum Finding {
     Hint(WorkspaceId),
     Poll {
         sent: Instant,
-        changed: Vec<(WorkspaceId, i64)>,
+        found: Found,
     },
     /// One that took its time; `None` is gone.
     Loaded {
@@ -83,6 +84,8 @@ impl Keeper {
             plain_http,
             patterns: Patterns::default(),
             pending: HashSet::new(),
+            generation: None,
+            afresh: HashSet::new(),
             slow,
         };
         let mut tasks = JoinSet::new();
@@ -149,12 +152,8 @@ async fn poll_on(mut poller: Poller, findings: &mpsc::Sender<Finding>) -> Result
     loop {
         ticks.tick().await;
         let sent = Instant::now();
-        let changed = within(POLL_DEADLINE, poller.poll()).await?;
-        if findings
-            .send(Finding::Poll { sent, changed })
-            .await
-            .is_err()
-        {
+        let found = within(POLL_DEADLINE, poller.poll()).await?;
+        if findings.send(Finding::Poll { sent, found }).await.is_err() {
             return Ok(());
         }
     }
@@ -172,6 +171,10 @@ struct Publisher {
     patterns: Patterns,
     /// Known to have changed, not loaded yet. Outlives a lost connection.
     pending: HashSet<WorkspaceId>,
+    /// Of the database that the snapshot is from.
+    generation: Option<Uuid>,
+    /// Of these nothing is taken from what is held: it is another database's.
+    afresh: HashSet<WorkspaceId>,
     slow: SlowLane,
 }
 
@@ -231,15 +234,34 @@ impl Publisher {
                 self.loaded(workspace, rows.map(|rows| *rows));
                 None
             }
-            Finding::Poll { sent, changed } => {
-                let now = self.published.current.load();
-                let news = changed
-                    .into_iter()
-                    .filter(|(id, version)| now.version(*id) != Some(*version));
-                self.pending.extend(news.map(|(id, _)| id));
+            Finding::Poll { sent, found } => {
+                self.compare(found);
                 Some(sent)
             }
         }
+    }
+
+    /// What differs has changed. In a restored database equal numbers may stand for another content,
+    /// so under another generation everything has.
+    fn compare(&mut self, found: Found) {
+        let now = self.published.current.load();
+        let before = self.generation.replace(found.generation);
+        let renewed = before.is_some_and(|before| before != found.generation);
+        if found.is_whole {
+            let listed: HashSet<WorkspaceId> = found.changed.iter().map(|(id, _)| *id).collect();
+            let held = now.workspaces.keys().copied();
+            let gone = held.filter(|id| !listed.contains(id));
+            self.pending.extend(gone);
+        }
+        if renewed {
+            tracing::warn!("the database was restored: everything is loaded anew");
+            self.afresh = now.workspaces.keys().copied().collect();
+        }
+        let news = found
+            .changed
+            .into_iter()
+            .filter(|(id, version)| renewed || now.version(*id) != Some(*version));
+        self.pending.extend(news.map(|(id, _)| id));
     }
 
     /// Publishes together what loads: one swap for all that one poll found. A workspace that does not
@@ -251,6 +273,7 @@ impl Publisher {
         }
         let mut next = Snapshot::clone(&self.published.current.load());
         let mut failed = 0;
+        let mut put = Vec::new();
         for id in self.pending.clone() {
             let (client, _) = match connection {
                 Some(open) => open,
@@ -262,7 +285,10 @@ impl Publisher {
                 continue;
             }
             match within(FAST, load_workspace(client, id)).await {
-                Ok(rows) => self.put(&mut next, id, rows),
+                Ok(rows) => {
+                    self.put(&mut next, id, rows);
+                    put.push(id);
+                }
                 Err(error) if failed == MOST_SLOW_AT_ONCE => return Err(error),
                 Err(error) => {
                     tracing::error!(workspace = %id, %error, "a workspace does not load in time");
@@ -275,6 +301,7 @@ impl Publisher {
         }
         self.published.publish(next);
         self.pending.clear();
+        self.afresh.retain(|id| !put.contains(id));
         Ok(())
     }
 
@@ -286,10 +313,12 @@ impl Publisher {
             next.behind.remove(&id);
         }
         self.published.publish(next);
+        self.afresh.remove(&id);
     }
 
     fn put(&mut self, next: &mut Snapshot, id: WorkspaceId, rows: Option<WorkspaceRows>) {
         let before = next.workspaces.get(&id).cloned();
+        let before = before.filter(|_| !self.afresh.contains(&id));
         match rows {
             Some(rows) => {
                 let compiled = compile::workspace(

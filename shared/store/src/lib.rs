@@ -26,6 +26,7 @@ pub mod passkeys;
 pub mod permission_requests;
 pub mod personal_tokens;
 pub mod policies;
+pub mod restore;
 pub mod sessions;
 pub mod sign_in_flows;
 pub mod signing_keys;

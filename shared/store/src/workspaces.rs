@@ -1,5 +1,6 @@
 //! `t_workspaces`, `t_workspace_keys`: the tenants.
 
+use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
@@ -68,6 +69,21 @@ pub async fn set_owner(tenant: &Tenant<'_>, owner: UserId) -> Result<(), StoreEr
     let id = tenant.workspace().uuid();
     tenant.execute(sql, &[&id, &owner.uuid()]).await?;
     Ok(())
+}
+
+/// Some workspaces, in the order of their ids, from after this one on.
+///
+/// # Errors
+/// The database fails.
+pub async fn ids(
+    client: &impl GenericClient,
+    after: WorkspaceId,
+    most: i32,
+) -> Result<Vec<WorkspaceId>, StoreError> {
+    let sql = "select ah5.workspace_ids($1, $2)";
+    let rows = client.query(sql, &[&after.uuid(), &most]).await?;
+    let id = |row: &Row| WorkspaceId::from_uuid(row.get(0));
+    Ok(rows.iter().map(id).collect())
 }
 
 /// The workspace's wrapped data key.

@@ -214,6 +214,7 @@ async fn the_poll_misses_no_commit_whatever_the_order() {
         .poll()
         .await
         .unwrap()
+        .changed
         .into_iter()
         .map(|(id, _)| id)
         .collect();
@@ -230,6 +231,7 @@ async fn the_poll_misses_no_commit_whatever_the_order() {
         .poll()
         .await
         .unwrap()
+        .changed
         .into_iter()
         .map(|(id, _)| id)
         .collect();
@@ -240,6 +242,7 @@ async fn the_poll_misses_no_commit_whatever_the_order() {
         .poll()
         .await
         .unwrap()
+        .changed
         .into_iter()
         .map(|(id, _)| id)
         .collect();

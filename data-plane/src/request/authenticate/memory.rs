@@ -18,8 +18,9 @@ pub struct Remembered {
     pub epoch: i64,
     /// Seconds since 1970-01-01 UTC.
     pub expires: i64,
-    /// The set of verification keys under which it verified.
+    /// The set of verification keys under which it verified, and which of them it was.
     pub key_set: u64,
+    pub key: u64,
 }
 
 /// A token's keyed hash. Whoever reads this memory learns no token from it.
@@ -137,6 +138,7 @@ mod tests {
             epoch: 1,
             expires,
             key_set: 7,
+            key: 1,
         }
     }
 

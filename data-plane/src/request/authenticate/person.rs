@@ -23,7 +23,8 @@ pub struct Person {
 
 #[derive(Clone, Copy, Debug)]
 enum Proof {
-    Session(SessionId),
+    /// A token of this session, and the key that has verified it.
+    Session(SessionId, u64),
     /// The digest of a personal token.
     Token(PersonalTokenId, [u8; 32]),
 }
@@ -57,9 +58,10 @@ pub async fn signed_in(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Ref
     Ok(Caller {
         identity: Identity::User(claims.sub),
         epoch: 0,
+        key: None,
         person: Some(Person {
             user: claims.sub,
-            proof: Proof::Session(claims.sid),
+            proof: Proof::Session(claims.sid, key.number()),
         }),
         workspace_id: claims.wid,
         workspace,
@@ -103,6 +105,7 @@ pub async fn by_token(plane: &Plane, text: &str, now: Now) -> Result<Caller, Ref
     Ok(Caller {
         identity: Identity::User(user),
         epoch: 0,
+        key: None,
         person: Some(Person {
             user,
             proof: Proof::Token(token_id, digest),
@@ -120,7 +123,9 @@ impl Person {
     pub fn may_act(self, published: &Published, workspace: &Workspace) -> bool {
         let globals = published.globals();
         let proven = match self.proof {
-            Proof::Session(id) => !globals.revoked_sessions.contains(&id),
+            Proof::Session(id, key) => {
+                !globals.revoked_sessions.contains(&id) && globals.holds(key)
+            }
             Proof::Token(_, digest) => workspace.personal_tokens.contains_key(&digest),
         };
         proven
@@ -132,7 +137,7 @@ impl Person {
     #[must_use]
     pub const fn token(self) -> Option<PersonalTokenId> {
         match self.proof {
-            Proof::Session(_) => None,
+            Proof::Session(..) => None,
             Proof::Token(id, _) => Some(id),
         }
     }

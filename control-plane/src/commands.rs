@@ -16,6 +16,7 @@ use crate::serve;
 
 pub mod keys;
 pub mod restore;
+pub mod user;
 
 /// The database, if it is there and fits.
 pub async fn open(config: Config) -> anyhow::Result<App> {

@@ -63,6 +63,9 @@ enum Command {
     Routes,
     /// Answer requests
     Serve,
+    /// People: make, list, keep out, and help those who can't sign in
+    #[command(subcommand)]
+    User(commands::user::Command),
 }
 
 fn main() -> ExitCode {
@@ -92,6 +95,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Serve => runtime.block_on(serve()),
+        Command::User(command) => {
+            runtime.block_on(operate(|app| commands::user::run(app, command)))
+        }
     }
 }
 

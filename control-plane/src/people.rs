@@ -11,7 +11,7 @@ use ah5_store::tenant::Tenant;
 use ah5_store::users::{self, NewUser, User};
 use deadpool_postgres::GenericClient;
 
-use crate::app::App;
+use crate::app::{App, Record};
 use crate::auth::target::Target;
 use crate::mail::Letter;
 use crate::mail::letter::LINK_MINUTES;
@@ -65,15 +65,10 @@ pub async fn create(
 ) -> Result<User, StoreError> {
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, WorkspaceId::random()).await?;
-    let user = users::insert(&*tenant, new).await?;
+    let user = settle_in(app, &tenant, new).await?;
     if let Some(identity) = identity {
         accounts::link(&*tenant, user.id, identity).await?;
     }
-    let owner = match new.name.trim() {
-        "" => new.email,
-        name => name,
-    };
-    workspace::make(app, &tenant, user.id, &workspace::named_after(owner)).await?;
     record(app, &tenant, user.id, Action::UserSignedUp).await?;
     let unproven = user.email_verification != Verification::Proven.as_str();
     if let Some(target) = verified_to.filter(|_| unproven) {
@@ -84,6 +79,27 @@ pub async fn create(
     if user.email_verification == Verification::Assumed.as_str() {
         tracing::warn!(user = %user.id, "an address is taken at its word: no mail is sent");
     }
+    Ok(user)
+}
+
+/// The same at somebody else's word: nothing is asked of the person.
+pub async fn create_by(app: &App, new: &NewUser<'_>, made: Record) -> Result<User, StoreError> {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, WorkspaceId::random()).await?;
+    let user = settle_in(app, &tenant, new).await?;
+    app.record(&tenant, made).await?;
+    tenant.commit().await?;
+    Ok(user)
+}
+
+/// The person, with a workspace of his own.
+async fn settle_in(app: &App, tenant: &Tenant<'_>, new: &NewUser<'_>) -> Result<User, StoreError> {
+    let user = users::insert(&**tenant, new).await?;
+    let owner = match new.name.trim() {
+        "" => new.email,
+        name => name,
+    };
+    workspace::make(app, tenant, user.id, &workspace::named_after(owner)).await?;
     Ok(user)
 }
 

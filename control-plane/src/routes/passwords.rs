@@ -15,7 +15,7 @@ use ah5_security::{hash, password, random};
 use ah5_store::mail_proofs::{self, Proof, Purpose};
 use ah5_store::sessions::Session;
 use ah5_store::tenant::Tenant;
-use ah5_store::{accounts, agents, approvals, personal_tokens, sessions, users};
+use ah5_store::{StoreError, accounts, agents, approvals, personal_tokens, sessions, users};
 
 use crate::app::App;
 use crate::auth::target::Target;
@@ -168,7 +168,10 @@ async fn replace(app: &App, digest: &[u8], hashed: &str) -> AuthResult<()> {
 
 /// Whoever resets a password may have lost the old one to somebody: everything that was got with it
 /// ends.
-async fn end_what_a_thief_may_hold(tenant: &Tenant<'_>, user: UserId) -> AuthResult<()> {
+pub async fn end_what_a_thief_may_hold(
+    tenant: &Tenant<'_>,
+    user: UserId,
+) -> Result<(), StoreError> {
     mail_proofs::void(&**tenant, user).await?;
     sessions::revoke_all(&**tenant, user, None).await?;
     personal_tokens::revoke_everywhere(&**tenant, user).await?;

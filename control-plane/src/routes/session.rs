@@ -146,16 +146,21 @@ pub async fn hashing<T: Send + 'static>(
 pub fn email_of(input: &Input) -> AuthResult<String> {
     let email = input.text("email").map_err(Refusal::field)?;
     let email = email.trim().to_lowercase();
-    let (local, domain) = email.split_once('@').unwrap_or_default();
-    let plausible = !local.is_empty() && domain.contains('.') && email.len() <= 254;
-    let odd = email.chars().any(|c| c.is_whitespace() || c.is_control());
-    // What can't be written to can't be proven.
-    if !plausible || odd || email.parse::<lettre::Address>().is_err() {
+    if !is_address(&email) {
         return Err(Refusal::Field(
             "[body.email] Invalid email address".to_owned(),
         ));
     }
     Ok(email)
+}
+
+/// Whether this can be somebody's address, spelt as it is stored. What can't be written to can't be
+/// proven.
+pub fn is_address(email: &str) -> bool {
+    let (local, domain) = email.split_once('@').unwrap_or_default();
+    let plausible = !local.is_empty() && domain.contains('.') && email.len() <= 254;
+    let odd = email.chars().any(|c| c.is_whitespace() || c.is_control());
+    plausible && !odd && email.parse::<lettre::Address>().is_ok()
 }
 
 pub fn user_json(user: &User) -> Value {

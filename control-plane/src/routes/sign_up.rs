@@ -98,7 +98,7 @@ async fn existing(app: &App, new: NewUser<'_>, verification: Verification) -> Au
     })
 }
 
-fn password_fault(password: &SecretText) -> Option<&'static str> {
+pub fn password_fault(password: &SecretText) -> Option<&'static str> {
     match password.expose().chars().count() {
         0..8 => Some("PASSWORD_TOO_SHORT"),
         8..=128 => None,

@@ -153,6 +153,19 @@ pub async fn delete(
     Ok(row.as_ref().map(read))
 }
 
+/// All of the user's passkeys, which are now gone.
+///
+/// # Errors
+/// The database fails.
+pub async fn delete_all(
+    client: &impl GenericClient,
+    user: UserId,
+) -> Result<Vec<Passkey>, StoreError> {
+    let sql = format!("delete from ah5.t_passkeys where user_id = $1 returning {COLUMNS}");
+    let rows = client.query(&sql, &[&user.uuid()]).await?;
+    Ok(rows.iter().map(read).collect())
+}
+
 const COLUMNS: &str = "id, user_id, name, credential_id, credential, counter, transports,
                        last_used_at, created_at";
 

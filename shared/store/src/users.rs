@@ -71,6 +71,49 @@ pub async fn prove_email(
     Ok(client.execute(sql, &[&id.uuid(), &email]).await? == 1)
 }
 
+/// Somebody, and what they can sign in with.
+pub struct Listed {
+    pub user: User,
+    pub has_password: bool,
+    pub passkeys: i64,
+}
+
+/// Everybody, by address.
+///
+/// # Errors
+/// The database fails.
+pub async fn list(client: &impl GenericClient) -> Result<Vec<Listed>, StoreError> {
+    let sql = format!(
+        "select {COLUMNS},
+            exists (select from ah5.t_accounts a
+                where a.user_id = t_users.id and a.provider_id = 'credential') as has_password,
+            (select count(*) from ah5.t_passkeys p where p.user_id = t_users.id) as passkeys
+         from ah5.t_users order by email"
+    );
+    let rows = client.query(&sql, &[]).await?;
+    let listed = |row: &Row| Listed {
+        user: read(row),
+        has_password: row.get("has_password"),
+        passkeys: row.get("passkeys"),
+    };
+    Ok(rows.iter().map(listed).collect())
+}
+
+/// Keeps the user out, or lets him in again; false if that is how it was.
+///
+/// # Errors
+/// The database fails.
+pub async fn set_disabled(
+    client: &impl GenericClient,
+    id: UserId,
+    disabled: bool,
+) -> Result<bool, StoreError> {
+    let sql = "update ah5.t_users
+               set disabled_at = case when $2 then now() end, updated_at = now()
+               where id = $1 and (disabled_at is not null) <> $2";
+    Ok(client.execute(sql, &[&id.uuid(), &disabled]).await? == 1)
+}
+
 /// Stores those that are given; an empty image takes it away.
 ///
 /// # Errors

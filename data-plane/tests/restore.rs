@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ah5_testkit::client::{Agent, Answer, Call, Owner};
 use http::Method;
 use serde_json::json;
-use support::World;
+use support::{SECRET, World};
 
 /// What an agent and a person held before, between and after the backup.
 struct Held {
@@ -112,12 +112,19 @@ async fn nothing_that_was_ended_or_used_is_good_again() {
     let later = Agent::ready(&held.world.control, held.world.stack.origin(), made)
         .await
         .unwrap();
+    let base = held.world.url("/v2");
+    let auth = json!({"kind": "bearer"});
+    let theirs = stranger.connect(&base, &auth, SECRET).await.unwrap();
     let known = |plane: usize| {
-        let call = later.proxy(&held.world.connection, Method::GET, "/known");
+        let call = later.proxy(&theirs, Method::GET, "/known");
         let http = held.world.planes[plane].clone();
         async move { http.send(call).await.unwrap().status.as_u16() }
     };
-    held.world.until(|| async { known(0).await == 404 }).await;
+    for plane in 0..2 {
+        held.world
+            .until(|| async { known(plane).await == 403 })
+            .await;
+    }
 
     held.world.stack.restore(&backup).unwrap();
     // The whole point: what was ended is good again.
@@ -128,7 +135,11 @@ async fn nothing_that_was_ended_or_used_is_good_again() {
         .until(|| async { call(&held.world, 0, &held.tokens[0]).await == 200 })
         .await;
     // What there never was in this database is unknown, though.
-    held.world.until(|| async { known(0).await == 401 }).await;
+    for plane in 0..2 {
+        held.world
+            .until(|| async { known(plane).await == 401 })
+            .await;
+    }
 
     let done = held.world.stack.operate(&["restore-check"], "").unwrap();
     let said = String::from_utf8(done.stdout).unwrap();

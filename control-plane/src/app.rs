@@ -12,6 +12,7 @@ use ah5_contracts::audit::{Action, ActorKind, AuditEvent, Verdict};
 use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, SpoolId};
 use ah5_net::Upstreams;
 use ah5_security::audit::AuditKey;
+use ah5_security::dpop::nonce::Nonces;
 use ah5_security::ring::KeyRing;
 use ah5_store::StoreError;
 use ah5_store::tenant::Tenant;
@@ -24,6 +25,7 @@ use crate::mail::Mail;
 use crate::passkey::RelyingParty;
 use crate::routes::session::refusal::AuthResult;
 use crate::social::Parties;
+use crate::workload::Issuers;
 
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
@@ -47,6 +49,11 @@ pub struct Inner {
     /// There from the moment on that the database was found and fits.
     keys: Held,
     audit_key: AuditKey,
+    pub nonces: Nonces,
+    /// Every spelling of our public origin.
+    pub origins: Vec<String>,
+    /// Where workloads come from.
+    pub issuers: Issuers,
     /// This process's own audit chains.
     spool: SpoolId,
 }
@@ -74,6 +81,9 @@ impl App {
             aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             limits: Limits::new(&config),
             audit_key: config.ring.audit_key(),
+            nonces: Nonces::new(&config.ring),
+            origins: config.origin.spellings(),
+            issuers: Issuers::new(net),
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
             waiting: Semaphore::new(MAX_WAITING),

@@ -3,6 +3,7 @@
 pub mod caller;
 pub mod cookie;
 pub mod origin;
+pub mod proofs;
 pub mod rate;
 pub mod recent;
 pub mod stronger;

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use ah5_contracts::error::ErrorBody;
 use ah5_contracts::id::NotAnId;
+use ah5_edge::dpop::{self, Fault};
 use ah5_store::StoreError;
 
 use crate::auth::rate::Quota;
@@ -16,6 +17,8 @@ pub struct AppError {
     status: StatusCode,
     body: Box<ErrorBody>,
     quota: Option<Quota>,
+    /// What is wrong with how an agent proves possession of a key.
+    proof: Option<Box<Fault>>,
 }
 
 pub type AppResult<T = Response> = Result<T, AppError>;
@@ -28,6 +31,7 @@ impl AppError {
             status,
             body: Box::new(ErrorBody::new(error)),
             quota: None,
+            proof: None,
         }
     }
 
@@ -77,6 +81,20 @@ impl AppError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
     }
 
+    /// To an agent that asks for a token (RFC 9449 §5). Where it uses one, the fault itself is an
+    /// error already.
+    pub fn no_token(fault: Fault) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            ..Self::from(fault)
+        }
+    }
+
+    /// Whether the caller has proved all but that he knows the current nonce.
+    pub fn asks_for_nonce(&self) -> bool {
+        matches!(self.proof.as_deref(), Some(Fault::Nonce(_)))
+    }
+
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.body.hint = Some(hint.into());
         self
@@ -113,6 +131,18 @@ impl From<StoreError> for AppError {
     }
 }
 
+impl From<Fault> for AppError {
+    fn from(fault: Fault) -> Self {
+        let error = match &fault {
+            Fault::Token(_) => Self::unauthorized("Invalid or expired API key"),
+            Fault::Nonce(_) | Fault::Proof(_) => Self::unauthorized(fault.code()),
+        };
+        let mut error = error.hint(fault.to_string());
+        error.proof = Some(Box::new(fault));
+        error
+    }
+}
+
 impl From<NotAnId> for AppError {
     fn from(error: NotAnId) -> Self {
         Self::bad_request(format!("params/id {error}"))
@@ -125,6 +155,15 @@ impl IntoResponse for AppError {
         let mut response = (self.status, Json(self.body)).into_response();
         if let Some(quota) = self.quota {
             quota.write(response.headers_mut());
+        }
+        if let Some(fault) = self.proof {
+            let headers = response.headers_mut();
+            if self.status == StatusCode::UNAUTHORIZED {
+                headers.insert(header::WWW_AUTHENTICATE, fault.challenge());
+            }
+            if let Some(nonce) = fault.nonce() {
+                headers.insert(dpop::NONCE, nonce);
+            }
         }
         if let Some(seconds) = retry_after {
             response

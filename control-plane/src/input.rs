@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::error::AppError;
 
+pub mod form;
+
 /// Bytes of a request body at most.
 pub const MAX_BODY: usize = 1024 * 1024;
 
@@ -55,6 +57,12 @@ impl Input {
 
     pub fn optional_text(&self, name: &str) -> Result<Option<String>, AppError> {
         self.value(name).map(|_| self.text(name)).transpose()
+    }
+
+    pub fn optional_flag(&self, name: &str) -> Result<Option<bool>, AppError> {
+        let must = || AppError::bad_request(format!("body/{name} must be boolean"));
+        let flag = |value: &Value| value.as_bool().ok_or_else(must);
+        self.0.get(name).map(flag).transpose()
     }
 
     /// One of a closed list of strings, if present.

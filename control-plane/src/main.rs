@@ -23,6 +23,7 @@ mod router;
 mod routes;
 mod serve;
 mod social;
+mod workload;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -16,7 +16,7 @@ use ah5_contracts::scope::Scope;
 use ah5_edge::client;
 
 use crate::app::{App, now};
-use crate::auth::caller::{Caller, Via, for_agents};
+use crate::auth::caller::{Caller, Head, Via, for_agents};
 use crate::auth::rate::{Bucket, Quota};
 use crate::auth::recent::{self, Recent};
 use crate::edge;
@@ -122,7 +122,7 @@ async fn admitted(
         guard.app.keys()?;
     }
     if guard.right != Right::Open {
-        let caller = authenticate(&guard.app, client, request.headers()).await?;
+        let caller = authenticate(&guard.app, client, head_of(&request)).await?;
         tracing::debug!(credential = %caller.credential(), "authenticated");
         admit(&caller, guard.right)?;
         if guard.recent {
@@ -219,17 +219,26 @@ fn declared_length(headers: &HeaderMap) -> usize {
         .unwrap_or(0)
 }
 
-async fn authenticate(app: &App, client: IpAddr, headers: &HeaderMap) -> Result<Caller, AppError> {
+async fn authenticate(app: &App, client: IpAddr, head: Head<'_>) -> Result<Caller, AppError> {
     app.keys()?;
     // Of whoever guesses the next guess isn't even looked at.
     app.limits.check(Bucket::FailedAuth, client, now())?;
-    let caller = Caller::authenticate(app, headers).await;
+    let caller = Caller::authenticate(app, head).await;
     if let Err(error) = &caller
         && error.status() == StatusCode::UNAUTHORIZED
+        && !error.asks_for_nonce()
     {
         app.limits.count(Bucket::FailedAuth, client, now())?;
     }
     caller
+}
+
+fn head_of(request: &Request) -> Head<'_> {
+    Head {
+        method: request.method(),
+        path: request.uri().path(),
+        headers: request.headers(),
+    }
 }
 
 // Only callers we know learn which paths exist.
@@ -244,7 +253,7 @@ async fn unknown(
         Ok(quota) => quota,
         Err(refusal) => return refusal.into_response(),
     };
-    let known = authenticate(&app, client, headers).await;
+    let known = authenticate(&app, client, head_of(&request)).await;
     let mut response = known.map_or_else(IntoResponse::into_response, |_| not_found(&request));
     write_quota(&mut response, quota);
     response

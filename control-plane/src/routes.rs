@@ -1,6 +1,7 @@
 //! The handlers, one module a resource. [`crate::router`] says who reaches them.
 
 pub mod activity;
+pub mod agent_token;
 pub mod agents;
 pub mod approvals;
 pub mod audit;

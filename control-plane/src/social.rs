@@ -13,7 +13,7 @@ use oidc::Oidc;
 
 pub mod config;
 mod github;
-mod http;
+pub mod http;
 mod oidc;
 pub mod proof;
 

@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ah5_contracts::id::AuditId;
-use ah5_edge::cookie;
+use ah5_edge::{cookie, dpop};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE,
-    RETRY_AFTER, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+    RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -32,9 +32,11 @@ enum Kind {
     Relay(Box<Relay>),
 }
 
-/// What an answer of ours gets besides itself. A provider's answer stays as it is.
+/// What an answer of ours gets besides itself. A provider's answer stays as it is, but for the nonce.
 pub struct Dress {
     cookie: bool,
+    /// For the caller's next proof.
+    pub nonce: Option<HeaderValue>,
 }
 
 pub fn json(status: StatusCode, text: Vec<u8>, audit_id: Option<AuditId>) -> Response<AnswerBody> {
@@ -55,6 +57,13 @@ pub fn refusal(refusal: &Refusal, audit_id: Option<AuditId>) -> Response<AnswerB
     let mut response = json(refusal.status, refusal.to_json(audit_id), audit_id);
     if let Some(seconds) = refusal.retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(fault) = &refusal.proof {
+        let headers = response.headers_mut();
+        headers.insert(WWW_AUTHENTICATE, fault.challenge());
+        if let Some(nonce) = fault.nonce() {
+            headers.insert(dpop::NONCE, nonce);
+        }
     }
     response
 }
@@ -90,10 +99,14 @@ impl Dress {
         let health = head.uri.path().ends_with("/health");
         Self {
             cookie: !sticky && !health,
+            nonce: None,
         }
     }
 
     pub fn finish(self, plane: &Plane, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+        if let Some(nonce) = self.nonce {
+            response.headers_mut().entry(dpop::NONCE).or_insert(nonce);
+        }
         if !matches!(response.body().kind, Kind::Full(_)) {
             return response;
         }

@@ -13,6 +13,7 @@ pub mod config;
 mod listener;
 mod metrics;
 pub mod plane;
+mod proofs;
 mod quotas;
 pub mod request;
 pub mod routes;

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use crate::admission::Admission;
 use crate::approvals::Approvals;
+use crate::proofs::Proofs;
 use crate::quotas::Quotas;
 use crate::request::Claim;
 use crate::request::authenticate::memory::Memory;
@@ -31,9 +32,12 @@ pub struct Plane {
     /// Beyond this age nothing is decided any more.
     pub max_staleness: Duration,
     pub origin: Origin,
+    /// Every spelling of it.
+    pub origins: Vec<String>,
     pub own_links: Arc<OwnLinks>,
     /// The same, for event streams.
     pub own_links_rule: Arc<RuleFilter>,
+    pub proofs: Proofs,
     pub published: Arc<Published>,
     pub quotas: Arc<Quotas>,
     pub recorder: Recorder,

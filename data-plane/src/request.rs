@@ -51,8 +51,8 @@ pub async fn answer(
 ) -> Response<AnswerBody> {
     let mut call = Call::begin();
     let (head, body) = request.into_parts();
-    let dress = answer::Dress::of(&head);
-    let answered = steps(&plane, &mut call, &head, body, peer).await;
+    let mut dress = answer::Dress::of(&head);
+    let answered = steps(&plane, &mut call, &mut dress, &head, body, peer).await;
     let response = answered.unwrap_or_else(|refusal| {
         let audit_id = call.refused(&plane, &refusal);
         answer::refusal(&refusal, audit_id)
@@ -63,6 +63,7 @@ pub async fn answer(
 async fn steps(
     plane: &Arc<Plane>,
     call: &mut Call,
+    dress: &mut answer::Dress,
     head: &http::request::Parts,
     body: Incoming,
     peer: SocketAddr,
@@ -82,6 +83,7 @@ async fn steps(
     // 1. Who calls, and may this replica take one more call of theirs?
     let mut caller = authenticated(plane, call, head, peer).await?;
     call.known(plane, &caller);
+    dress.nonce = caller.nonce.take();
     if !plane.knows(caller.workspace_id) {
         return Err(stale());
     }
@@ -144,7 +146,7 @@ async fn authenticated(
         client: ah5_edge::client::address(peer, &head.headers, &plane.trusted_proxies),
         seconds: call.unix_seconds(),
     };
-    Caller::authenticate(plane, &head.headers, now).await
+    Caller::authenticate(plane, head, now).await
 }
 
 fn stale() -> Refusal {

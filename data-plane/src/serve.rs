@@ -23,6 +23,7 @@ use crate::approvals::Approvals;
 use crate::config::{Config, Upstream};
 use crate::listener::Server;
 use crate::plane::Plane;
+use crate::proofs::Proofs;
 use crate::quotas::Quotas;
 use crate::request::authenticate::memory::Memory;
 use crate::snapshot::keeper::Keeper;
@@ -42,6 +43,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let upstreams = upstreams(config.upstream, &config.origin, &own, &config.database)?;
     let exempt = upstreams.clone();
     let spool = Spool::start(config.spool, config.database.clone(), &config.ring)?;
+    let approvals = Arc::new(Approvals::new(&config.database));
+    let proofs = Proofs::new(&config.ring, approvals.pool());
     let keeper = Keeper::start(
         config.database.clone(),
         config.listen_database,
@@ -51,7 +54,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let origins = config.origin.spellings();
     let plane = Arc::new(Plane {
         admission: Admission::new(config.limits),
-        approvals: Arc::new(Approvals::new(&config.database)),
+        approvals,
         cdn_loop: CdnLoop::new(authority(&config.origin)),
         freshener: keeper.freshener(),
         jwt_issuer: config.jwt_issuer,
@@ -59,6 +62,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         origin: config.origin,
         own_links: Arc::new(OwnLinks::new(&origins)),
         own_links_rule: Arc::new(RuleFilter::own_links(&origins)),
+        origins,
+        proofs,
         published: keeper.published(),
         quotas: Arc::new(Quotas::new(&config.database)),
         recorder: spool.recorder(),

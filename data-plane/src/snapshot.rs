@@ -75,6 +75,8 @@ pub struct Agent {
     pub active: bool,
     /// A token is good only while it names this number.
     pub epoch: i64,
+    /// Only tokens that are bound to a key are good.
+    pub require_dpop: bool,
 }
 
 pub struct PersonalToken {

@@ -1,19 +1,22 @@
 //! The authenticator: turns the one credential that a request carries into a [`Caller`].
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 
 use ah5_contracts::audit::ActorKind;
 use ah5_contracts::claims::{AGENT_TOKEN_PREFIX, PERSONAL_TOKEN_PREFIX};
 use ah5_contracts::id::{AgentId, PersonalTokenId, SessionId, UserId, WorkspaceId};
 use ah5_contracts::role::Role;
 use ah5_contracts::scope::Scopes;
-use ah5_edge::credential::{Presented, presented};
+use ah5_edge::credential::{Carrier, Presented, presented};
+use ah5_edge::dpop::{self, Fault};
+use ah5_security::dpop::{Asked, thumbprint_from};
 use ah5_security::token::peek_kid;
 use ah5_security::{hash, personal};
 use ah5_store::tenant::Tenant;
 use ah5_store::{agents, members, personal_tokens, sessions, usage};
 
 use crate::app::{App, now};
+use crate::auth::proofs;
 use crate::error::AppError;
 
 #[derive(Clone, Debug)]
@@ -29,6 +32,14 @@ pub enum Caller {
         role: Role,
         via: Via,
     },
+}
+
+/// As much of a request as its credential is about.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    pub method: &'a Method,
+    pub path: &'a str,
+    pub headers: &'a HeaderMap,
 }
 
 /// What a person proved with who they are.
@@ -85,26 +96,31 @@ impl Caller {
         }
     }
 
-    /// The caller behind these headers, alive and in force at this moment.
-    pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Self, AppError> {
-        let presented =
-            presented(headers).map_err(|none| AppError::unauthorized(none.to_string()))?;
-        let Presented { bearer, value } = presented;
-        if let Some(jws) = value.strip_prefix(AGENT_TOKEN_PREFIX) {
-            return agent(app, jws).await;
+    /// The caller behind this request, alive and in force at this moment.
+    pub async fn authenticate(app: &App, head: Head<'_>) -> Result<Self, AppError> {
+        let shown = presented(head.headers);
+        let shown = shown.map_err(|none| AppError::unauthorized(none.to_string()))?;
+        let Presented { carrier, value } = shown;
+        if value.starts_with(AGENT_TOKEN_PREFIX) {
+            return agent(app, head, shown).await;
+        }
+        if carrier == Carrier::Dpop {
+            return Err(Fault::Token("Only agents' tokens are bound to keys").into());
         }
         if value.starts_with(PERSONAL_TOKEN_PREFIX) {
             return personal_token(app, value).await;
         }
-        if !bearer {
+        if carrier != Carrier::Bearer {
             return Err(bad_key());
         }
         user(app, value).await
     }
 }
 
-async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
+async fn agent(app: &App, head: Head<'_>, shown: Presented<'_>) -> Result<Caller, AppError> {
     let refused = bad_key;
+    let jws = shown.value.strip_prefix(AGENT_TOKEN_PREFIX);
+    let jws = jws.ok_or_else(refused)?;
     let kid = peek_kid(jws).ok_or_else(refused)?;
     let keys = app.keys()?;
     let key = keys.verification(&kid).ok_or_else(refused)?;
@@ -112,11 +128,31 @@ async fn agent(app: &App, jws: &str) -> Result<Caller, AppError> {
         .verify_agent(jws, &app.config.origin.text, now())
         .map_err(|_| refused())?;
     let id = claims.agent().ok_or_else(refused)?;
+    let bound_to = match &claims.cnf {
+        Some(cnf) => Some(thumbprint_from(&cnf.jkt).ok_or_else(refused)?),
+        None => None,
+    };
+    let asked = Asked {
+        method: head.method.as_str(),
+        origins: &app.origins,
+        path: head.path,
+        token: Some(shown.value),
+        now: now(),
+    };
+    let proof = dpop::check(head.headers, shown.carrier, bound_to.as_ref(), &asked)?;
+    if let Some(proof) = &proof {
+        proofs::check_nonce(app, proof)?;
+    }
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, claims.wid).await?;
     let agent = agents::get(&tenant, id).await?.ok_or_else(refused)?;
     if agent.status != "active" || agent.epoch != claims.epoch {
         return Err(refused());
+    }
+    match &proof {
+        Some(proof) => proofs::spend(&tenant, proof).await??,
+        None if agent.require_dpop => return Err(Fault::Token(proofs::REQUIRED).into()),
+        None => {}
     }
     usage::touch_agents(&**tenant, &[id]).await?;
     tenant.commit().await?;

@@ -71,6 +71,7 @@ const SHAPES: &[(&str, Fields)] = &[
             ("enrolledAt", "time|null"),
             ("createdAt", "time"),
             ("updatedAt?", "time"),
+            ("requireDpop", "boolean"),
         ],
     ),
     (

@@ -12,9 +12,9 @@ use crate::auth::rate::Bucket;
 use crate::openapi::page;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
-    activity, agents, approvals, audit, capabilities, connections, dashboard, enrolment, exchange,
-    health, passkeys, passwords, permissions, policies, profile, reauthenticate, session, sessions,
-    sign_up, social, templates, tokens, verification, workspace,
+    activity, agent_token, agents, approvals, audit, capabilities, connections, dashboard,
+    enrolment, exchange, health, passkeys, passwords, permissions, policies, profile,
+    reauthenticate, session, sessions, sign_up, social, templates, tokens, verification, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -99,7 +99,7 @@ pub fn table() -> Vec<Route> {
         post("/api/internal/token/exchange", Open, exchange::exchange).limited(Bucket::Exchange),
         // Agents
         post("/v1/agents/bootstrap", Open, enrolment::bootstrap).limited(Bucket::Bootstrap),
-        post("/v1/agents/token", Open, enrolment::token).limited(Bucket::Token),
+        post("/v1/agents/token", Open, agent_token::token).limited(Bucket::Token),
         get("/v1/agents", User(Viewer, S::AgentsRead), agents::list),
         post("/v1/agents", User(Admin, S::AgentsWrite), agents::create),
         get("/v1/agents/{id}", User(Viewer, S::AgentsRead), agents::read),
@@ -109,6 +109,9 @@ pub fn table() -> Vec<Route> {
         post("/v1/agents/{id}/disable", User(Admin, S::AgentsWrite), agents::switch::disable),
         post("/v1/agents/{id}/enable", User(Admin, S::AgentsWrite), agents::switch::enable),
         put("/v1/agents/{id}/owner", User(Admin, S::AgentsWrite), agents::owner::set),
+        get("/v1/agents/{id}/trusts", Session(Admin), agents::trusts::list),
+        post("/v1/agents/{id}/trusts", Session(Admin), agents::trusts::add).recent(),
+        delete("/v1/agents/{id}/trusts/{trust}", Session(Admin), agents::trusts::remove).recent(),
         // What agents ask for, and what they can do
         get("/v1/agent-permission-requests", User(Viewer, S::AgentsRead), permissions::list),
         post("/v1/agent-permission-requests", AgentOnly(S::CapabilitiesRequest), permissions::create),
@@ -346,6 +349,8 @@ mod tests {
                 "GET /api/auth/passkey/generate-register-options",
                 "POST /api/auth/passkey/verify-registration",
                 "POST /api/auth/passkey/delete-passkey",
+                "POST /v1/agents/{id}/trusts",
+                "DELETE /v1/agents/{id}/trusts/{trust}",
                 "POST /v1/workspaces/current/transfer",
             ]
         );

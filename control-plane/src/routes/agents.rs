@@ -11,16 +11,18 @@ use ah5_contracts::id::AgentId;
 use ah5_security::{hash, random};
 use ah5_store::agents::{self, Agent};
 use ah5_store::tenant::Tenant;
-use ah5_store::{StoreError, bootstrap};
+use ah5_store::{StoreError, agent_tokens, bootstrap};
 
 use crate::app::{App, Record, time};
 use crate::auth::caller::Caller;
+use crate::auth::recent;
 use crate::error::{AppError, AppResult};
 use crate::input::{Input, not_blank};
 
 mod icon;
 pub mod owner;
 pub mod switch;
+pub mod trusts;
 
 pub async fn create(
     State(app): State<App>,
@@ -36,9 +38,10 @@ pub async fn create(
         return Err(AppError::bad_request("body/iconUrl must be string"));
     }
     let icon = icon::read(&input)?;
+    let require_dpop = input.optional_flag("requireDpop")?.unwrap_or_default();
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-    let agent = agents::insert(
+    let mut agent = agents::insert(
         &tenant,
         AgentId::random(),
         &name,
@@ -46,6 +49,10 @@ pub async fn create(
         icon.as_deref(),
     )
     .await?;
+    if require_dpop {
+        agent.require_dpop = true;
+        agents::update(&tenant, &agent).await?;
+    }
     let agent = agents::set_owner(&tenant, agent.id, caller.user()).await?;
     let secret = new_secret(&app, &tenant, agent.id).await?;
     let record = Record::new(caller.actor(), Action::AgentCreated, json!({"name": name}));
@@ -85,7 +92,7 @@ pub async fn update(
     input: Input,
 ) -> AppResult {
     let id = id.parse()?;
-    let fields: Vec<&str> = ["name", "description", "iconUrl"]
+    let fields: Vec<&str> = ["name", "description", "iconUrl", "requireDpop"]
         .into_iter()
         .filter(|name| input.has(name))
         .collect();
@@ -94,6 +101,12 @@ pub async fn update(
             "At least one field (name, description, iconUrl) must be provided",
         ));
     }
+    let require_dpop = input.optional_flag("requireDpop")?;
+    // To make an agent's tokens good for whoever holds them takes more than a token.
+    let may_relax = match require_dpop {
+        Some(false) => recent::check(&app, &caller).await,
+        _ => Ok(()),
+    };
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let mut agent = agents::lock(&tenant, id).await?.ok_or_else(unknown)?;
@@ -105,6 +118,16 @@ pub async fn update(
     }
     if input.has("iconUrl") {
         agent.icon_url = icon::read(&input)?;
+    }
+    if let Some(required) = require_dpop {
+        if required && !agent.require_dpop {
+            // Those without a bond end with their epoch.
+            agent_tokens::take(&tenant, agent.id, agent.epoch).await?;
+        }
+        if agent.require_dpop && !required {
+            may_relax?;
+        }
+        agent.require_dpop = required;
     }
     let agent = agents::update(&tenant, &agent).await?;
     let record = Record::new(
@@ -175,7 +198,7 @@ fn agent_json(agent: &Agent) -> Value {
         "id": agent.id, "name": agent.name, "description": agent.description,
         "iconUrl": agent.icon_url, "status": agent.status,
         "enrolledAt": agent.enrolled_at.map(time), "createdAt": time(agent.created_at),
-        "owner": agent.owner.as_ref().map(owner::shown),
+        "owner": agent.owner.as_ref().map(owner::shown), "requireDpop": agent.require_dpop,
     })
 }
 

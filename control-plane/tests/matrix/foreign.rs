@@ -138,6 +138,9 @@ fn body(route: &Route) -> Option<Value> {
     let path = route.path.strip_prefix("/v1").unwrap_or(&route.path);
     Some(match (&route.method, path) {
         (&Method::PUT, "/agents/{id}" | "/tokens/{id}") => json!({"name": "mine"}),
+        (&Method::POST, "/agents/{id}/trusts") => {
+            json!({"issuer": "https://issuer.example", "subject": "a"})
+        }
         (&Method::PUT, "/agents/{id}/owner") => json!({"userId": NOTHING}),
         (&Method::PATCH, "/agent-permission-requests/{id}/approve-complete") => {
             json!({"connectionId": NOTHING})

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use ah5_testkit::client::{Call, Http};
 use serde_json::{Value, json};
 
 /// A program that prints one line when it is ready.
@@ -129,6 +130,21 @@ impl OpenId {
             issuer: server.line.clone(),
             _server: server,
         }
+    }
+
+    /// A token that vouches for its client `workload` to this audience.
+    pub async fn vouch(&self, audience: &str) -> String {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", "workload")
+            .append_pair("client_secret", CLIENT_SECRET)
+            .append_pair("resource", audience);
+        let call = Call::post("/token")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form.finish());
+        let answer = Http::new(&*self.issuer).send(call).await.unwrap();
+        let answer = answer.expect(200).unwrap();
+        answer["access_token"].as_str().unwrap().to_owned()
     }
 
     /// `host:port`, as the operator exempts it.

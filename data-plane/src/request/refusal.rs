@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ah5_contracts::error::ErrorBody;
 use ah5_contracts::id::AuditId;
+use ah5_edge::dpop::Fault;
 use http::StatusCode;
 
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Refusal {
     pub retry_after: Option<u32>,
     /// What the record says where the text for the caller quotes its own request.
     pub recorded: Option<&'static str>,
+    /// What is wrong with how the caller proves possession of a key.
+    pub proof: Option<Box<Fault>>,
 }
 
 /// For metrics and the record.
@@ -44,6 +47,7 @@ impl Refusal {
             hint: None,
             retry_after: None,
             recorded: None,
+            proof: None,
         }
     }
 
@@ -153,6 +157,19 @@ impl Refusal {
             retry_after: self.retry_after,
         };
         body.to_json()
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let refusal = match &fault {
+            Fault::Token(_) => Self::unauthorized("Invalid or expired API key"),
+            Fault::Nonce(_) | Fault::Proof(_) => Self::unauthorized(fault.code()),
+        };
+        Self {
+            proof: Some(Box::new(fault.clone())),
+            ..refusal.hint(fault.to_string())
+        }
     }
 }
 

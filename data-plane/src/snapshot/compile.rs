@@ -38,6 +38,7 @@ pub(super) fn workspace(
             Agent {
                 active,
                 epoch: row.epoch,
+                require_dpop: row.require_dpop,
             },
         )
     });

@@ -39,10 +39,18 @@ pub struct AgentClaims {
     /// Never issued, and minded where it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
-    /// Proof-of-possession confirmation (RFC 7800). A token that carries one is refused as a
-    /// plain bearer token.
+    /// The key without which the token is worth nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cnf: Option<serde_json::Value>,
+    pub cnf: Option<Confirmation>,
+}
+
+/// What a token is bound to (RFC 7800, RFC 9449 §6). A token that is bound in a way that we don't
+/// know is no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// The key's thumbprint (RFC 7638).
+    pub jkt: String,
 }
 
 impl AgentClaims {

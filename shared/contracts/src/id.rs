@@ -75,6 +75,7 @@ id! {
     SessionId,
     /// One writer of audit rows: a process's life from start to exit.
     SpoolId,
+    TrustId,
     UserId,
     WorkspaceId,
 }

@@ -10,6 +10,7 @@ pub mod connection;
 pub mod cookie;
 pub mod counter;
 pub mod credential;
+pub mod dpop;
 pub mod origin;
 
 pub use origin::Origin;

@@ -97,7 +97,7 @@ fn is_value(value: &str) -> bool {
         && value.trim() == value
 }
 
-const NEVER: [&str; 29] = [
+const NEVER: [&str; 30] = [
     "accept-encoding",
     "cdn-loop",
     "connection",
@@ -106,6 +106,7 @@ const NEVER: [&str; 29] = [
     "content-type",
     "cookie",
     "cookie2",
+    "dpop",
     "expect",
     "forwarded",
     "host",

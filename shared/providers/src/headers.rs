@@ -232,7 +232,8 @@ const STEERING: [&str; 5] = [
     "x-rewrite-url",
 ];
 
-const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
+/// The proof of possession as well: it is of the agent's key and for us.
+const CREDENTIALS: [&str; 4] = ["authorization", "dpop", "x-api-key", "x-goog-api-key"];
 
 const HOP_BY_HOP: [&str; 9] = [
     "accept-encoding",

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use ah5_contracts::id::AgentId;
@@ -111,6 +112,25 @@ impl AgentPublicKey {
         })
     }
 
+    /// The name of the one algorithm that it verifies (RFC 7518 §3.1).
+    #[must_use]
+    pub const fn alg(&self) -> &'static str {
+        match self.algorithm {
+            Algorithm::EdDSA => "EdDSA",
+            _ => "ES256",
+        }
+    }
+
+    /// The claims of what this key has signed, none of them looked at.
+    pub(crate) fn open<T: DeserializeOwned>(&self, jws: &str) -> Option<T> {
+        let mut validation = Validation::new(self.algorithm);
+        validation.validate_aud = false;
+        validation.validate_exp = false;
+        validation.set_required_spec_claims::<&str>(&[]);
+        let token = jsonwebtoken::decode(jws, &self.decoding, &validation).ok()?;
+        Some(token.claims)
+    }
+
     /// The members that are kept.
     #[must_use]
     pub fn stored(&self) -> Value {
@@ -195,7 +215,7 @@ pub fn peek_subject(jws: &str) -> Result<Option<String>, AssertionError> {
 }
 
 // NumericDate may carry a fraction (RFC 7519 §2).
-fn number(value: &Value) -> Option<i64> {
+pub(crate) fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| {
         let seconds = value.as_f64().filter(|s| s.abs() < 1e15)?;
         #[expect(clippy::cast_possible_truncation, reason = "bounded by the line above")]

@@ -5,6 +5,7 @@
 
 pub mod assertion;
 pub mod audit;
+pub mod dpop;
 pub mod encode;
 pub mod hash;
 pub mod id_token;
@@ -13,5 +14,6 @@ pub mod personal;
 pub mod random;
 pub mod ring;
 pub mod secret;
+pub mod subject_token;
 pub mod token;
 pub mod vault;

@@ -167,14 +167,22 @@ impl KeyRing {
     /// it serves what is forgotten soon.
     #[must_use]
     pub fn digest(&self, purpose: &str, text: &str) -> [u8; 32] {
-        let key = self.derive(&self.keys[&self.current], "digest");
-        mac(
-            &key,
-            &Fields::new("ah5.digest.v1")
-                .text(purpose)
-                .text(text)
-                .finish(),
-        )
+        self.digest_by(&self.keys[&self.current], purpose, text)
+    }
+
+    /// The digest by each key of the ring, the current one's first: for what must be known again by
+    /// a process whose current key is another.
+    #[must_use]
+    pub fn digests(&self, purpose: &str, text: &str) -> Vec<[u8; 32]> {
+        let others = self.keys.iter().filter(|(id, _)| **id != self.current);
+        std::iter::once(self.digest(purpose, text))
+            .chain(others.map(|(_, key)| self.digest_by(key, purpose, text)))
+            .collect()
+    }
+
+    fn digest_by(&self, key: &[u8; 32], purpose: &str, text: &str) -> [u8; 32] {
+        let fields = Fields::new("ah5.digest.v1").text(purpose).text(text);
+        mac(&self.derive(key, "digest"), &fields.finish())
     }
 
     fn seal(&self, purpose: &str, aad: &[u8], secret: &SecretBytes) -> Vec<u8> {

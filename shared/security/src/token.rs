@@ -258,7 +258,8 @@ impl VerificationKey {
     /// Verifies what follows the `ah5t_` prefix. `now` in seconds since 1970-01-01 UTC.
     ///
     /// # Errors
-    /// Any fault; a token bound to a key (`cnf`) is refused as well, as nothing proves possession.
+    /// Any fault. A token bound to a key (`cnf`) is worth nothing yet: whoever takes it must ask for
+    /// the proof ([`crate::dpop`]).
     pub fn verify_agent(
         &self,
         jws: &str,
@@ -266,7 +267,7 @@ impl VerificationKey {
         now: i64,
     ) -> Result<AgentClaims, TokenError> {
         let claims: AgentClaims = self.verify(KeyKind::Agent, jws)?;
-        if claims.iss != issuer || claims.cnf.is_some() || claims.agent().is_none() {
+        if claims.iss != issuer || claims.agent().is_none() {
             return Err(TokenError::Invalid);
         }
         let life = Life {

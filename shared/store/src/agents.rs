@@ -22,6 +22,8 @@ pub struct Agent {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub owner: Option<Owner>,
+    /// It gets and uses no token without proving possession of a key.
+    pub require_dpop: bool,
 }
 
 /// Who answers for an agent. Their leaving changes nothing for the agent but what is said of it.
@@ -96,20 +98,32 @@ pub async fn lock(tenant: &Tenant<'_>, id: AgentId) -> Result<Option<Agent>, Sto
         .map(read))
 }
 
-/// Stores name, description and icon; returns the agent as it then is.
+/// Stores name, description, icon, and whether it must prove possession of a key: tokens that it got
+/// without end when it must from now on. Returns the agent as it then is.
 ///
 /// # Errors
 /// The database fails.
 pub async fn update(tenant: &Tenant<'_>, agent: &Agent) -> Result<Agent, StoreError> {
     let sql = format!(
         "with a as (update ah5.t_agents
-                    set name = $2, description = $3, icon_url = $4, updated_at = now()
+                    set name = $2, description = $3, icon_url = $4, updated_at = now(),
+                        epoch = epoch + case when $5 and not require_dpop then 1 else 0 end,
+                        require_dpop = $5
                     where id = $1 returning *)
          select {COLUMNS} from a {OWNER}"
     );
     let (id, icon) = (agent.id.uuid(), &agent.icon_url);
     let row = tenant
-        .query_one(&sql, &[&id, &agent.name, &agent.description, icon])
+        .query_one(
+            &sql,
+            &[
+                &id,
+                &agent.name,
+                &agent.description,
+                icon,
+                &agent.require_dpop,
+            ],
+        )
         .await?;
     Ok(read(&row))
 }
@@ -163,6 +177,32 @@ pub async fn enrol(tenant: &Tenant<'_>, id: AgentId, jwk: &Value) -> Result<(), 
     let sql = "update ah5.t_agents set public_key_jwk = $2, status = 'active', epoch = epoch + 1,
                enrolled_at = coalesce(enrolled_at, now()), updated_at = now() where id = $1";
     tenant.execute(sql, &[&id.uuid(), jwk]).await?;
+    Ok(())
+}
+
+/// Lets an agent begin whom another party vouches for; it has no key of its own. Returns its epoch.
+///
+/// # Errors
+/// The database fails.
+pub async fn activate(tenant: &Tenant<'_>, id: AgentId) -> Result<i64, StoreError> {
+    // Another epoch, so that data planes hear of it no later than of its first token.
+    let sql = "update ah5.t_agents set status = 'active', epoch = epoch + 1,
+               enrolled_at = coalesce(enrolled_at, now()), updated_at = now()
+               where id = $1 and status = 'created' returning epoch";
+    Ok(tenant.query_one(sql, &[&id.uuid()]).await?.get(0))
+}
+
+/// Ends every token of the agent. One that nothing vouches for any more has to begin anew.
+///
+/// # Errors
+/// The database fails.
+pub async fn end_tokens(tenant: &Tenant<'_>, id: AgentId) -> Result<(), StoreError> {
+    let sql = "update ah5.t_agents a set epoch = epoch + 1, updated_at = now(),
+               status = case when a.status = 'active' and a.public_key_jwk is null and not exists
+                        (select 1 from ah5.t_agent_trusts t where t.agent_id = a.id)
+                        then 'created' else a.status end
+               where a.id = $1";
+    tenant.execute(sql, &[&id.uuid()]).await?;
     Ok(())
 }
 
@@ -225,6 +265,7 @@ fn read(row: &Row) -> Agent {
         enrolled_at: row.get("enrolled_at"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
+        require_dpop: row.get("require_dpop"),
         owner: owner.map(|id| Owner {
             id: UserId::from_uuid(id),
             name: row.get("owner_name"),

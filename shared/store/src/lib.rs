@@ -11,6 +11,7 @@ pub mod tenant;
 // The control plane's tables.
 pub mod accounts;
 pub mod agent_tokens;
+pub mod agent_trusts;
 pub mod agents;
 pub mod approvals;
 pub mod assertions;
@@ -36,6 +37,7 @@ pub mod workspaces;
 
 // The data plane's reads and its spool.
 pub mod audit_spool;
+pub mod dpop_proofs;
 pub mod listen;
 pub mod open_streams;
 pub mod quotas;

@@ -31,6 +31,7 @@ pub struct AgentRow {
     pub name: String,
     pub status: String,
     pub epoch: i64,
+    pub require_dpop: bool,
 }
 
 pub struct ConnectionRow {
@@ -185,13 +186,15 @@ async fn version(tx: &Transaction<'_>, workspace: WorkspaceId) -> Result<i64, St
 }
 
 async fn agents(tx: &Transaction<'_>, workspace: Uuid) -> Result<Vec<AgentRow>, StoreError> {
-    let sql = "select id, name, status, epoch from ah5.t_agents where workspace_id = $1";
+    let sql = "select id, name, status, epoch, require_dpop
+               from ah5.t_agents where workspace_id = $1";
     let rows = tx.query(sql, &[&workspace]).await?;
     let agent = |row: tokio_postgres::Row| AgentRow {
         id: AgentId::from_uuid(row.get(0)),
         name: row.get(1),
         status: row.get(2),
         epoch: row.get(3),
+        require_dpop: row.get(4),
     };
     Ok(rows.into_iter().map(agent).collect())
 }

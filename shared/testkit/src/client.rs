@@ -4,6 +4,8 @@
 mod agent;
 mod connector;
 mod owner;
+mod prover;
+mod signer;
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +24,8 @@ use serde_json::Value;
 pub use agent::Agent;
 pub use connector::Connector;
 pub use owner::{NewAgent, Owner};
+pub use prover::Prover;
+pub use signer::Signer;
 
 /// Talks to one base URL. Clones share connections.
 #[derive(Clone)]

@@ -1,6 +1,9 @@
 // A real OpenID provider for tests: `oidc-provider`, with people that the tests name. Prints its
 // issuer when it listens. Whoever sends `x-sign-in-as: NAME` with the log-in page is NAME.
 //
+// A program may sign in by itself as `workload`, with the same secret: it gets a JWT for the resource
+// that it names, for ten minutes.
+//
 // Argument: JSON of {people: {NAME: {email, email_verified, name}}, clientId, clientSecret,
 // redirectUris}.
 import { createServer } from 'node:http';
@@ -27,9 +30,25 @@ function serve(issuer) {
       client_id: settings.clientId,
       client_secret: settings.clientSecret,
       redirect_uris: settings.redirectUris,
+    }, {
+      client_id: 'workload',
+      client_secret: settings.clientSecret,
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
+      token_endpoint_auth_method: 'client_secret_post',
     }],
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
-    features: { devInteractions: { enabled: false } },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_, audience) => ({
+          audience, accessTokenFormat: 'jwt', accessTokenTTL: 600, scope: '',
+        }),
+      },
+    },
     findAccount: (_, id) => settings.people[id] && {
       accountId: id,
       claims: () => ({ sub: id, ...settings.people[id] }),

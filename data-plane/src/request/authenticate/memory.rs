@@ -16,6 +16,8 @@ pub struct Remembered {
     pub agent: AgentId,
     pub workspace: WorkspaceId,
     pub epoch: i64,
+    /// The thumbprint of the key without which the token is worth nothing.
+    pub bound_to: Option<[u8; 32]>,
     /// Seconds since 1970-01-01 UTC.
     pub expires: i64,
     /// The set of verification keys under which it verified, and which of them it was.
@@ -136,6 +138,7 @@ mod tests {
             agent: AgentId::random(),
             workspace: WorkspaceId::random(),
             epoch: 1,
+            bound_to: None,
             expires,
             key_set: 7,
             key: 1,

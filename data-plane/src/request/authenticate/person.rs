@@ -63,6 +63,7 @@ pub async fn signed_in(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Ref
             user: claims.sub,
             proof: Proof::Session(claims.sid, key.number()),
         }),
+        nonce: None,
         workspace_id: claims.wid,
         workspace,
     })
@@ -110,6 +111,7 @@ pub async fn by_token(plane: &Plane, text: &str, now: Now) -> Result<Caller, Ref
             user,
             proof: Proof::Token(token_id, digest),
         }),
+        nonce: None,
         workspace_id: id,
         workspace,
     })

@@ -33,6 +33,8 @@ actions! {
     AgentOwnerChanged "agent_owner_changed",
     AgentTokenDenied "agent_token_denied",
     AgentTokenIssued "agent_token_issued",
+    AgentTrustAdded "agent_trust_added",
+    AgentTrustRemoved "agent_trust_removed",
     AgentUpdated "agent_updated",
     ApprovalApproved "approval_approved",
     ApprovalDenied "approval_denied",

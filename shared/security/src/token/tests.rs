@@ -63,7 +63,7 @@ fn an_agent_token_verifies_until_it_expires() {
 }
 
 #[test]
-fn refuses_another_issuer_audience_key_and_a_bound_token() {
+fn refuses_another_issuer_audience_and_key() {
     let (signing, verification) = pair(KeyKind::Agent);
     let refused = |claims: AgentClaims| {
         let token = signing.sign_agent(&claims).unwrap();
@@ -92,12 +92,6 @@ fn refuses_another_issuer_audience_key_and_a_bound_token() {
         }),
         TokenError::Invalid
     );
-    let bound = AgentClaims {
-        cnf: Some(json!({"jkt": "x"})),
-        ..agent_claims()
-    };
-    assert_eq!(refused(bound), TokenError::Invalid);
-
     let stranger = SigningKey::generate(KeyKind::Agent)
         .sign_agent(&agent_claims())
         .unwrap();
@@ -166,6 +160,28 @@ fn refuses_a_header_with_more_in_it_than_we_write() {
     };
     for odd in [critical, elsewhere, chain] {
         assert_eq!(signed(&odd), Err(TokenError::Invalid), "{odd:?}");
+    }
+}
+
+#[test]
+fn what_a_token_is_bound_to_is_told_and_an_unknown_bond_is_refused() {
+    let (signing, verification) = pair(KeyKind::Agent);
+    let read = |claims: &Value| {
+        let token = signing.sign(KeyKind::Agent, claims).unwrap();
+        verification.verify_agent(&token, ISSUER, NOW)
+    };
+    let mut claims = serde_json::to_value(agent_claims()).unwrap();
+    claims["cnf"] = json!({"jkt": "x"});
+    let bound = read(&claims).unwrap().cnf;
+    assert_eq!(bound.map(|cnf| cnf.jkt), Some("x".to_owned()));
+    for cnf in [
+        json!({"x5t#S256": "x"}),
+        json!({"jkt": "x", "jwk": {}}),
+        json!({}),
+        json!("x"),
+    ] {
+        claims["cnf"] = cnf;
+        assert_eq!(read(&claims), Err(TokenError::Claims), "{claims}");
     }
 }
 

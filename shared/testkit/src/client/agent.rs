@@ -1,14 +1,12 @@
 //! An agent: holds an ES256 key that it made itself, and gets tokens with it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::{Value, json};
 
 use super::owner::text;
+use super::prover::Prover;
+use super::signer::Signer;
 use super::{Answer, Call, Http, NewAgent};
 
 pub struct Agent {
@@ -19,7 +17,7 @@ pub struct Agent {
     http: Http,
     /// Whom its assertions are for: the installation's public origin.
     audience: String,
-    key: KeyPair,
+    key: Signer,
 }
 
 // === impl Agent ===
@@ -36,7 +34,7 @@ impl Agent {
             bootstrap_secret: made.bootstrap_secret,
             http: http.clone(),
             audience: origin.to_owned(),
-            key: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,
+            key: Signer::new()?,
         })
     }
 
@@ -54,12 +52,7 @@ impl Agent {
     /// The public half of its key (RFC 7517).
     #[must_use]
     pub fn public_jwk(&self) -> Value {
-        // An uncompressed point: 4, then the two coordinates of 32 bytes each (SEC 1 §2.3.3).
-        let point = self.key.public_key_raw();
-        let coordinate = |range: std::ops::Range<usize>| {
-            URL_SAFE_NO_PAD.encode(point.get(range).unwrap_or_default())
-        };
-        json!({"kty": "EC", "crv": "P-256", "x": coordinate(1..33), "y": coordinate(33..65)})
+        self.key.public_jwk()
     }
 
     /// Trades the bootstrap secret for its key's registration.
@@ -84,10 +77,23 @@ impl Agent {
         Ok(())
     }
 
+    /// Gets a new token that is bound to the prover's key.
+    ///
+    /// # Errors
+    /// Refused.
+    pub async fn renew_bound(&mut self, prover: &mut Prover) -> anyhow::Result<()> {
+        let jti = uuid::Uuid::new_v4().to_string();
+        let call = Call::post(TOKEN).json(&self.token_request(60, &jti)?);
+        let answer = prover.send(&self.http, call, None).await?.expect(200)?;
+        anyhow::ensure!(answer["token_type"] == "DPoP", "not bound: {answer}");
+        self.token = text(&answer, "/access_token")?;
+        Ok(())
+    }
+
     /// # Errors
     /// No answer.
     pub async fn ask_token(&self, request: &Value) -> anyhow::Result<Answer> {
-        let call = Call::post("/v1/agents/token").json(request);
+        let call = Call::post(TOKEN).json(request);
         self.http.send(call).await
     }
 
@@ -101,8 +107,8 @@ impl Agent {
             "iss": self.id, "sub": self.id, "aud": self.audience,
             "iat": now, "exp": now + life, "jti": jti,
         });
-        let key = EncodingKey::from_ec_der(self.key.serialized_der());
-        let assertion = jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &key)?;
+        let header = json!({"alg": "ES256", "typ": "JWT"});
+        let assertion = self.key.sign(&header, &claims)?;
         Ok(json!({
             "grant_type": "client_assertion", "client_assertion": assertion,
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
@@ -146,3 +152,5 @@ impl Agent {
         self.http.send(call).await
     }
 }
+
+const TOKEN: &str = "/v1/agents/token";

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ah5_harness::stack::Stack;
 use ah5_testkit::client::{Agent, Answer, Call, Http};
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use forge::{Forge, Genuine, Key, claims_of, header_of};
@@ -78,22 +79,18 @@ impl Scene {
 
     /// Plays the whole table; what isn't refused everywhere is a fault.
     async fn refused(&self, prefix: &str, attacks: Vec<(String, String)>) {
-        let mut faults = Vec::new();
         let count = attacks.len();
-        for (name, token) in attacks {
-            for (plane, answer) in ["control", "data"]
-                .into_iter()
-                .zip(self.bearer(&format!("{prefix}{token}")).await)
-            {
-                if answer.status != 401 {
-                    faults.push(format!(
-                        "{name} at {plane}: {} {}",
-                        answer.status,
-                        answer.text()
-                    ));
-                }
-            }
-        }
+        let played = stream::iter(attacks).map(|(name, token)| async move {
+            let answers = self.bearer(&format!("{prefix}{token}")).await;
+            let answers = ["control", "data"].into_iter().zip(answers);
+            let through = answers.filter(|(_, answer)| answer.status != 401);
+            let fault = |(plane, answer): (&str, Answer)| {
+                format!("{name} at {plane}: {} {}", answer.status, answer.text())
+            };
+            through.map(fault).collect::<Vec<_>>()
+        });
+        let faults: Vec<Vec<String>> = played.buffered(AT_ONCE).collect().await;
+        let faults = faults.concat();
         assert!(
             faults.is_empty(),
             "{} of {count}:\n{}",
@@ -303,5 +300,7 @@ fn with(object: &Value, name: &str, value: &str) -> Value {
     object
 }
 
+/// A user's token lives for five minutes, and the table should be through by then.
+const AT_ONCE: usize = 8;
 const STEP: Duration = Duration::from_millis(50);
 const PATIENCE: usize = 200;

@@ -136,8 +136,8 @@ fn key(jws: &str) -> Option<AgentPublicKey> {
     }
     let header = URL_SAFE_NO_PAD.decode(jws.split('.').next()?).ok()?;
     let header: Header = serde_json::from_slice(&header).ok()?;
-    let private = |name: &&str| header.jwk.get(*name).is_some();
-    if header.typ != "dpop+jwt" || header.crit.is_some() || PRIVATE.iter().any(|it| private(it)) {
+    let is_private = PRIVATE.iter().any(|name| header.jwk.get(*name).is_some());
+    if header.typ != "dpop+jwt" || header.crit.is_some() || is_private {
         return None;
     }
     let key = AgentPublicKey::from_jwk(&header.jwk).ok()?;

@@ -15,3 +15,4 @@ pub mod ring;
 pub mod secret;
 pub mod token;
 pub mod vault;
+pub mod webhook;

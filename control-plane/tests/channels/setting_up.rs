@@ -1,10 +1,13 @@
 //! Channels as people set them up, by the words of the contract.
 
+use std::sync::Arc;
+
 use ah5_testkit::client::Call;
 use http::Method;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-use crate::fixture::{CHAT, Fixture, HOOKS, id};
+use crate::fixture::{CHAT, Fixture, HOOKS, answer, id};
 use crate::support::error;
 
 const PATH: &str = "/v1/notification-channels";
@@ -235,6 +238,34 @@ async fn a_name_that_leads_inside_is_not_called() {
         "{why}"
     );
     assert!(fixture.provider.journal().is_empty());
+    assert_eq!(fixture.only().await["verificationStatus"], "pending");
+}
+
+/// A message that arrived at the old address proves nothing of the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_changes_while_it_is_tried_is_not_verified() {
+    let fixture = Fixture::open().await;
+    let release = Arc::new(Notify::new());
+    let released = Arc::clone(&release);
+    fixture.provider.on("/old", move |_| {
+        let released = Arc::clone(&released);
+        async move {
+            released.notified().await;
+            answer(200, &json!({}))
+        }
+    });
+    let webhook = |path: &str| {
+        let url = format!("https://{HOOKS}{path}");
+        json!({"channelType": "webhook", "config": {"url": url}})
+    };
+    let channel = id(&fixture.put(&webhook("/old")).await);
+    let change = async {
+        fixture.requests("/old", 1).await;
+        fixture.put(&webhook("/new")).await;
+        release.notify_one();
+    };
+    let (tried, ()) = tokio::join!(fixture.try_out(&channel), change);
+    assert_eq!(error(&tried), "The channel was changed meanwhile");
     assert_eq!(fixture.only().await["verificationStatus"], "pending");
 }
 

@@ -13,6 +13,7 @@ pub mod bot;
 pub mod courier;
 pub mod exchange;
 pub mod message;
+pub mod parcel;
 pub mod slack;
 pub mod telegram;
 pub mod webhook;
@@ -99,6 +100,16 @@ impl Undelivered {
 /// A text of the channel's settings; empty if there is none.
 pub fn setting<'a>(channel: &'a Channel, name: &str) -> &'a str {
     channel.config[name].as_str().unwrap_or_default()
+}
+
+/// The setting that says where messages go.
+pub const fn address_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Email => "address",
+        Kind::Slack => "channelId",
+        Kind::Telegram => "chatId",
+        Kind::Webhook => "url",
+    }
 }
 
 /// The kinds that leave the house. Others are for the dashboard only.

@@ -18,9 +18,8 @@ use ah5_store::tenant::Tenant;
 use crate::app::{App, Record, time};
 use crate::auth::caller::Caller;
 use crate::channels::bot::data_key;
-use crate::channels::courier::address_of;
 use crate::channels::webhook::context;
-use crate::channels::{Kind, setting};
+use crate::channels::{Kind, address_of, setting};
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
 

@@ -3,9 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::channels::Kind;
-use crate::channels::courier::address_of;
 use crate::channels::webhook::check_url;
+use crate::channels::{Kind, address_of};
 use crate::error::AppError;
 use crate::input::Input;
 use crate::routes::session::email_of;

@@ -16,10 +16,9 @@ use ah5_store::tenant::Tenant;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::channels::bot::{Bot, NoBot};
-use crate::channels::courier::address_of;
 use crate::channels::message::Message;
 use crate::channels::webhook::{Event, Webhook};
-use crate::channels::{Kind, Undelivered, setting, slack, telegram};
+use crate::channels::{Kind, Undelivered, address_of, setting, slack, telegram};
 use crate::error::{AppError, AppResult};
 use crate::mail::Letter;
 

@@ -18,6 +18,7 @@ use ah5_store::StoreError;
 use ah5_store::tenant::Tenant;
 
 use crate::auth::rate::Limits;
+use crate::channels::exchange::Exchange;
 use crate::config::Config;
 use crate::error::AppError;
 use crate::keys::{Held, Keys};
@@ -46,6 +47,8 @@ pub struct Inner {
     /// Of work that goes on after its answer.
     aside: Arc<Semaphore>,
     pub relying_party: RelyingParty,
+    /// What leaves for channels.
+    pub exchange: Exchange,
     /// There from the moment on that the database was found and fits.
     keys: Held,
     audit_key: AuditKey,
@@ -78,6 +81,7 @@ impl App {
         Self(Arc::new(Inner {
             mail: Mail::new(config.mail.as_ref()),
             parties: Parties::new(parties, net, &config.origin.text),
+            exchange: Exchange::new(net.clone()),
             aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             limits: Limits::new(&config),
             audit_key: config.ring.audit_key(),

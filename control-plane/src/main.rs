@@ -1,10 +1,12 @@
 //! The control plane: sign-in, token exchange, agents, connections, policies and the audit trail,
 //! for people and their dashboards. Stateless: any number may run, everything lives in Postgres.
-//! It must never see an agent's call nor open a provider credential.
+//! It must never see an agent's call. Of provider credentials it opens the tokens of bots alone, in
+//! [`channels::bot`] and nowhere else, to speak to the workspace's own people.
 
 mod admin;
 mod app;
 mod auth;
+mod channels;
 mod commands;
 mod config;
 mod edge;
@@ -15,6 +17,7 @@ mod jobs;
 mod keys;
 mod listener;
 mod mail;
+mod notices;
 mod openapi;
 mod owners;
 mod passkey;

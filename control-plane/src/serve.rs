@@ -18,6 +18,7 @@ use ah5_store::migrate::{self, MigrateError};
 
 use crate::admin::{self, Admin};
 use crate::app::App;
+use crate::channels::courier;
 use crate::config::Config;
 use crate::jobs;
 use crate::keys::Keys;
@@ -67,6 +68,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             opened?;
             tokio::spawn(keep_house(app.clone()));
             tokio::spawn(jobs::approvals::run(app.clone()));
+            tokio::spawn(courier::run(app.clone()));
             tokio::spawn(jobs::keys::run(app.clone()));
             if let Some(carrier) = carrier {
                 tokio::spawn(postman::run(app.clone(), carrier));
@@ -184,6 +186,7 @@ async fn keep_house(app: App) {
             ah5_store::approvals::prune(&db).await?;
             ah5_store::quotas::prune(&db).await?;
             ah5_store::ceremonies::prune(&db).await?;
+            ah5_store::channel_outbox::prune(&db).await?;
             ah5_store::sessions::prune(&db).await?;
             ah5_store::agent_tokens::prune(&db).await?;
             ah5_store::assertions::prune(&db).await?;

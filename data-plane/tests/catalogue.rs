@@ -129,6 +129,28 @@ impl Connected {
 }
 
 #[tokio::test]
+async fn a_bot_that_was_connected_by_its_token_is_called_with_it() {
+    let token = "23456789:BcDeFgHiJkLmNoPqRsTu";
+    let world = World::closed(stack()).await;
+    let body = json!({"service": "telegram", "botToken": token});
+    let made = world.owner.post("/v1/connections/bot-token", &body).await;
+    let made = made.unwrap().expect(200).unwrap();
+    let telegram = Connected {
+        id: made["connection"]["id"].as_str().unwrap().to_owned(),
+        host: TELEGRAM,
+        world,
+    };
+    let paths = ["/bot*/*", "/known"];
+    telegram.allow(&["GET"], &paths, &json!({})).await;
+    let call = telegram.call(Method::GET, "/bot/getMe");
+    let answer = telegram.send(call).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // Once when it was connected, and once now.
+    let sent = telegram.world.seen(&format!("/bot{token}/getMe")).await;
+    assert_eq!(sent.len(), 2);
+}
+
+#[tokio::test]
 async fn a_token_in_the_path_is_put_in_last_and_never_comes_back() {
     let token = "12345678:AbCdEfGhIjKlMnOpQrSt";
     let telegram = Connected::to("telegram", TELEGRAM, token).await;

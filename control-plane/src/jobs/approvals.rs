@@ -9,10 +9,12 @@ use ah5_contracts::approval::Status;
 use ah5_contracts::audit::{Action, ActorKind, Verdict};
 use ah5_contracts::id::{ApprovalId, WorkspaceId};
 use ah5_store::StoreError;
-use ah5_store::approvals;
+use ah5_store::agents;
+use ah5_store::approvals::{self, Approval};
 use ah5_store::tenant::Tenant;
 
-use crate::app::{App, Record};
+use crate::app::{App, Record, now};
+use crate::notices::{Notice, To, notify};
 use crate::routes::approvals::about;
 
 /// Runs for as long as the process.
@@ -48,8 +50,35 @@ async fn announce(app: &App, workspace: WorkspaceId, id: ApprovalId) -> Result<(
     let tenant = Tenant::begin(&mut db, workspace).await?;
     if let Some(waiting) = approvals::announce(&tenant, id).await? {
         tracing::info!(approval = %id, agent = %waiting.agent, "an approval waits for a person");
+        let agent = agents::get(&tenant, waiting.agent).await?;
+        let agent = agent.map_or_else(|| "An agent".to_owned(), |agent| agent.name);
+        notify(&tenant, &question(&agent, &waiting)).await?;
     }
     tenant.commit().await
+}
+
+fn question(agent: &str, waiting: &Approval) -> Notice {
+    let place = waiting.url.split_once("://").map_or("", |(_, rest)| rest);
+    let (host, path) = place.split_once('/').unwrap_or((place, ""));
+    let path: String = path.chars().take(MOST_PATH).collect();
+    let rule = waiting.rule_label.as_ref();
+    let rule = rule.map_or_else(String::new, |label| format!("\nRule: {label}"));
+    let left = waiting.expires_at.as_second() - now();
+    let minutes = (left.max(0) + 59) / 60;
+    Notice {
+        kind: "approval_request",
+        title: format!("{agent} needs approval"),
+        body: format!(
+            "{} {host}/{path}{rule}\nExpires in {minutes} min",
+            waiting.method
+        ),
+        link: Some("/dashboard/approvals".to_owned()),
+        metadata: json!({
+            "agentId": waiting.agent, "connectionId": waiting.connection,
+            "approvalRequestId": waiting.id, "method": waiting.method, "url": waiting.url,
+        }),
+        to: To::Everyone,
+    }
 }
 
 async fn end(app: &App, workspace: WorkspaceId, id: ApprovalId) -> Result<(), StoreError> {
@@ -83,4 +112,5 @@ async fn end(app: &App, workspace: WorkspaceId, id: ApprovalId) -> Result<(), St
 }
 
 const AT_ONCE: i32 = 50;
+const MOST_PATH: usize = 80;
 const EVERY: Duration = Duration::from_secs(1);

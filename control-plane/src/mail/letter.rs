@@ -1,13 +1,15 @@
 //! What we write to people. The texts are files under `letters/`; the first line is the subject.
 //! Nothing that a stranger chose is put into them but links of ours: whoever signs up with somebody
-//! else's address must not be able to speak to him through us.
+//! else's address must not be able to speak to him through us. Only who has asked for a channel's
+//! messages, by a code that we mailed him, gets words of an agent, and no link made of them.
 
 use ah5_edge::Origin;
 use ah5_security::secret::SecretText;
-use lettre::Message;
 use lettre::message::header::{ContentTransferEncoding, ContentType};
-use lettre::message::{Body, Mailbox};
+use lettre::message::{Body, Mailbox, MessageBuilder};
 use url::Url;
+
+use crate::channels::message::Message;
 
 /// Minutes that a mailed link works.
 pub const LINK_MINUTES: i32 = 60;
@@ -54,6 +56,31 @@ impl Letter {
         Self::notice(to, LINKED, ours)
     }
 
+    /// Somebody may join a workspace. Who and which is not said: it would be a stranger's words.
+    pub fn invited(ours: &Origin, to: &str) -> Self {
+        Self::notice(to, INVITED, ours)
+    }
+
+    /// Lets the reader prove that he wants a channel's messages.
+    pub fn channel_code(ours: &Origin, to: &str, code: &SecretText) -> Self {
+        Self {
+            text: fill(CHANNEL_CODE, ours).replace("{code}", code.expose()),
+            to: to.to_owned(),
+            life_minutes: CODE_MINUTES,
+        }
+    }
+
+    /// A channel's message.
+    pub fn channel(ours: &Origin, to: &str, message: &Message) -> Self {
+        let page = message.page(ours).map(|page| format!("\n{page}\n"));
+        let (heading, said) = (message.heading(), unlinked(&message.said()));
+        Self {
+            text: format!("{heading}\n\n{said}\n{}", page.unwrap_or_default()),
+            to: to.to_owned(),
+            life_minutes: NOTICE_MINUTES,
+        }
+    }
+
     /// The whole message as it goes over the wire; `None` if the address can't be written to.
     pub fn write(&self, from: &Mailbox) -> Option<Vec<u8>> {
         let (subject, text) = self.text.split_once('\n')?;
@@ -66,7 +93,7 @@ impl Letter {
         } else {
             Body::new(text)
         };
-        let message = Message::builder()
+        let message = MessageBuilder::new()
             .from(from.clone())
             .to(self.to.parse().ok()?)
             .subject(subject)
@@ -102,6 +129,17 @@ fn page(ours: &Origin, path: &str) -> Url {
     Url::parse(&format!("{}{path}", ours.text)).expect("an origin and a path are a URL")
 }
 
+/// Readers of mail make links of whatever looks like one.
+fn unlinked(text: &str) -> String {
+    text.replace("://", "[://]")
+        .replace('.', "[.]")
+        .replace('@', "[@]")
+}
+
+/// How long a code of a channel is good.
+pub const CODE_MINUTES: i32 = 15;
+const CHANNEL_CODE: &str = include_str!("letters/channel_code.txt");
+const INVITED: &str = include_str!("letters/invited.txt");
 const LINKED: &str = include_str!("letters/linked.txt");
 const PASSWORD_CHANGED: &str = include_str!("letters/password_changed.txt");
 const RESET: &str = include_str!("letters/reset.txt");
@@ -111,6 +149,7 @@ const VERIFY: &str = include_str!("letters/verify.txt");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channels::message::tests::hostile;
 
     #[test]
     fn a_letter_has_subject_text_and_a_link_in_one_piece() {
@@ -131,10 +170,22 @@ mod tests {
             Letter::taken(&ours, "ann@example.com"),
             Letter::password_changed(&ours, "ann@example.com"),
             Letter::linked(&ours, "ann@example.com"),
+            Letter::invited(&ours, "ann@example.com"),
+            Letter::channel_code(&ours, "ann@example.com", &token),
         ] {
             let text = String::from_utf8(other.write(&from).unwrap()).unwrap();
             assert!(text.contains("Subject: ") && !text.contains('{'), "{text}");
         }
+        let hostile = Letter::channel(&ours, "ann@example.com", &hostile());
+        assert!(
+            hostile
+                .text
+                .starts_with("A call waits for your approval\n\n")
+        );
+        let text = hostile.text.replace("[://]", "");
+        assert_eq!(text.matches("://").count(), 1, "{text}");
+        assert!(text.contains("https://ah5.example/dashboard/approvals/0191d2c0-"));
+        assert!(!text.contains("evil.example"), "{text}");
         let nobody = Letter::taken(&ours, "a@b\r\nBcc: x@y.example");
         assert!(nobody.write(&from).is_none());
     }

@@ -64,6 +64,7 @@ const fn gives(route: &'static str, summary: &'static str, fields: Fields) -> Op
 const SUCCESS: Fields = &[("success", "boolean")];
 const STATUS: Fields = &[("status", "boolean")];
 const TOKEN: Fields = &[("token", "string"), ("expiresAt", "time")];
+const CHANNEL: Fields = &[("channel", "Channel")];
 const AGENT: Fields = &[("agent", "Agent")];
 const POLICY: Fields = &[("policy", "Policy")];
 const FILTER: Fields = &[
@@ -177,6 +178,7 @@ pub const EVERY: &[Operation] = &[
     gives("GET /v1/capabilities/services", "Services and their action templates", &[("services", "[object]"), ("oauthStatus", "object")]),
     gives("GET /v1/connections", "Connections; an agent sees those that it may use", &[("connections", "[Connection]")]),
     gives("POST /v1/connections/api-key", "Connects an account by a secret that is never shown again", &[("connection", "Connection"), ("message", "string")]).takes(&[("provider", "string"), ("service", "string"), ("label?", "string"), ("baseUrl", "string"), ("auth", "object"), ("apiKey", "string")]),
+    gives("POST /v1/connections/bot-token", "Connects a bot, once its provider knows the token", &[("connection", "Connection"), ("botInfo", "object"), ("label", "string"), ("message", "string")]).takes(&[("service", "telegram|slack"), ("botToken", "string"), ("label?", "string")]),
     gives("POST /v1/connections/{id}/revoke", "Ends a connection for good", &[("connection", "Connection"), ("revoked", "boolean"), ("auditId", "string")]),
     gives("GET /v1/policies", "The workspace's policies", &[("policies", "[Policy]")]),
     gives("POST /v1/policies", "Lets an agent use a connection", POLICY).takes(NEW_POLICY).created(),
@@ -190,6 +192,15 @@ pub const EVERY: &[Operation] = &[
     gives("GET /v1/policies/{id}/rules", "The policy's rules", &[("rules", "any")]),
     gives("PUT /v1/policies/{id}/rules", "Replaces the rules", POLICY).takes(&[("rules", "object")]),
     gives("PUT /v1/policies/{id}/provider-constraints", "Replaces or clears what binds at this provider", POLICY).takes(&[("providerConstraints?", "object|null")]),
+    Operation::new("GET /api/quick-action/{token}/approve", "Decides nothing; leads to the page that says so", Answer::Nothing).redirects(302),
+    Operation::new("GET /api/quick-action/{token}/deny", "The same", Answer::Nothing).redirects(302),
+    gives("GET /v1/notification-channels", "Where people are told of things", &[("channels", "[Channel]")]),
+    gives("POST /v1/notification-channels", "Sets up the channel of this type; a webhook's secret is shown this once", CHANNEL).takes(&[("channelType", "telegram|slack|webhook|email"), ("connectionId?", "uuid"), ("config", "object")]),
+    gives("POST /v1/notification-channels/telegram/detect-chats", "The chats that have written to a bot", &[("chats", "[object]")]).takes(&[("connectionId", "uuid")]),
+    gives("DELETE /v1/notification-channels/{id}", "Removes a channel", &[("deleted", "boolean")]),
+    gives("PATCH /v1/notification-channels/{id}/enabled", "Switches a channel on or off", &[("id", "uuid"), ("enabled", "boolean")]).takes(&[("enabled", "boolean")]),
+    gives("POST /v1/notification-channels/{id}/test", "Sends a message; a channel that it arrives at is verified", &[("ok", "boolean"), ("error", "string|null")]),
+    gives("POST /v1/notification-channels/{id}/verify", "Proves an email channel's address by the mailed code", &[("id", "uuid"), ("verificationStatus", "string")]).takes(&[("code", "string")]),
     gives("GET /v1/templates/{name}", "Templates of a provider", &[("templates", "[object]")]),
     gives("GET /v1/templates/{name}/config", "A template as the parts of a policy", &[("allowlists", "any"), ("rateLimits", "any"), ("timeWindows", "any"), ("stepUpApproval", "string"), ("defaultMode", "string")]).asks(&[("tier?", "string")]),
     gives("GET /v1/templates/{name}/guards", "Guards that rules can be made of", &[("categories", "any"), ("guards", "any")]),

@@ -75,6 +75,20 @@ const SHAPES: &[(&str, Fields)] = &[
         ],
     ),
     (
+        "Channel",
+        &[
+            ("id", "uuid"),
+            ("channelType", "string"),
+            ("enabled", "boolean"),
+            ("connectionId", "uuid|null"),
+            ("config", "object"),
+            ("verificationStatus", "pending|verified"),
+            ("error", "string|null"),
+            ("createdAt?", "time"),
+            ("secret?", "string"),
+        ],
+    ),
+    (
         "Connection",
         &[
             ("id", "uuid"),

@@ -13,8 +13,9 @@ use crate::openapi::page;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
     activity, agent_token, agents, approvals, audit, capabilities, connections, dashboard,
-    enrolment, exchange, health, passkeys, passwords, permissions, policies, profile,
-    reauthenticate, session, sessions, sign_up, social, templates, tokens, verification, workspace,
+    enrolment, exchange, health, notification_channels, passkeys, passwords, permissions, policies,
+    profile, quick_action, reauthenticate, session, sessions, sign_up, social, templates, tokens,
+    verification, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -123,6 +124,7 @@ pub fn table() -> Vec<Route> {
         // Connections
         get("/v1/connections", Agent(Viewer, S::ConnectionsRead), connections::list),
         post("/v1/connections/api-key", User(Admin, S::ConnectionsWrite), connections::connect),
+        post("/v1/connections/bot-token", User(Admin, S::ConnectionsWrite), connections::bot_token::connect),
         post("/v1/connections/{id}/revoke", Agent(Admin, S::ConnectionsWrite), connections::revoke),
         // Policies
         get("/v1/policies", User(Viewer, S::PoliciesRead), policies::list),
@@ -142,6 +144,17 @@ pub fn table() -> Vec<Route> {
         get("/v1/approvals/{id}", Agent(Viewer, S::ApprovalsRead), approvals::read),
         post("/v1/approvals/{id}/approve", Session(Approver), approvals::approve),
         post("/v1/approvals/{id}/deny", Session(Approver), approvals::deny),
+        // Links of other makes, which decide nothing here
+        get("/api/quick-action/{token}/approve", Open, quick_action::approve_or_deny),
+        get("/api/quick-action/{token}/deny", Open, quick_action::approve_or_deny),
+        // Where people are told of things
+        get("/v1/notification-channels", User(Viewer, S::NotificationsRead), notification_channels::list),
+        post("/v1/notification-channels", User(Admin, S::NotificationsWrite), notification_channels::put),
+        post("/v1/notification-channels/telegram/detect-chats", User(Admin, S::NotificationsWrite), notification_channels::detect::chats),
+        delete("/v1/notification-channels/{id}", User(Admin, S::NotificationsWrite), notification_channels::remove),
+        patch("/v1/notification-channels/{id}/enabled", User(Admin, S::NotificationsWrite), notification_channels::set_enabled),
+        post("/v1/notification-channels/{id}/test", User(Admin, S::NotificationsWrite), notification_channels::test::test),
+        post("/v1/notification-channels/{id}/verify", User(Admin, S::NotificationsWrite), notification_channels::code::verify),
         // Templates of policies
         get("/v1/templates/{name}", User(Viewer, S::TemplatesRead), templates::list),
         get("/v1/templates/{name}/config", User(Viewer, S::TemplatesRead), templates::config),

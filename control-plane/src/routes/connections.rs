@@ -22,6 +22,8 @@ use crate::error::{AppError, AppResult};
 use crate::input::{Input, not_blank};
 use crate::routes::policies::policy_json;
 
+pub mod bot_token;
+
 const MAX_LABEL: usize = 100;
 
 pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) -> AppResult {
@@ -74,12 +76,7 @@ pub async fn connect(
     let label = input
         .optional_text("label")?
         .unwrap_or_else(|| format!("{provider} connection"));
-    let label = not_blank(&label, "body/label must NOT have fewer than 1 characters")?;
-    if label.chars().count() > MAX_LABEL {
-        return Err(AppError::bad_request(
-            "body/label must NOT have more than 100 characters",
-        ));
-    }
+    let label = check_label(&label)?;
     let auth = auth(&input)?;
     let plain_http = |host: &str, port| app.config.allows_plain_http(host, port);
     let checked = Custom::check(&input.text("baseUrl")?, auth, &secret, plain_http)
@@ -88,7 +85,16 @@ pub async fn connect(
     let (id, base_url) = (ConnectionId::random(), checked.base_url.to_string());
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-    let sealed = seal(&app, &tenant, id, &base_url, &checked.auth, &secret).await?;
+    let sealed = seal(
+        &app,
+        &tenant,
+        id,
+        service,
+        &base_url,
+        &checked.auth,
+        &secret,
+    )
+    .await?;
     let auth = serde_json::to_value(&checked.auth).map_err(AppError::internal)?;
     let new = NewConnection {
         id,
@@ -162,6 +168,16 @@ async fn may_revoke(
     Ok(used.iter().any(|used| used.policy.connection == connection))
 }
 
+fn check_label(text: &str) -> Result<String, AppError> {
+    let label = not_blank(text, "body/label must NOT have fewer than 1 characters")?;
+    if label.chars().count() > MAX_LABEL {
+        return Err(AppError::bad_request(
+            "body/label must NOT have more than 100 characters",
+        ));
+    }
+    Ok(label)
+}
+
 /// A field with one legal value so far.
 fn only(input: &Input, name: &str, value: &'static str) -> Result<&'static str, AppError> {
     if !input.has(name) {
@@ -189,6 +205,7 @@ async fn seal(
     app: &App,
     tenant: &Tenant<'_>,
     connection: ConnectionId,
+    service: &str,
     base_url: &str,
     auth: &Auth,
     secret: &SecretText,
@@ -205,7 +222,7 @@ async fn seal(
         connection,
         field: "secret",
         version: 1,
-        service: custom::SERVICE,
+        service,
         auth,
         destinations: &[base_url],
     };

@@ -10,9 +10,10 @@ use crate::support::World;
 use crate::table::{Route, routes};
 use crate::{NOTHING, support};
 
-const LISTS: [&str; 6] = [
+const LISTS: [&str; 7] = [
     "/v1/agents",
     "/v1/connections",
+    "/v1/notification-channels",
     "/v1/policies",
     "/v1/tokens",
     "/v1/workspaces/current/invitations",
@@ -112,7 +113,12 @@ async fn ids(world: &World) -> Vec<(&'static str, String)> {
     let asked = world.send(want.bearer(&world.agent().await.token)).await;
     let asked = asked.expect(201).unwrap()["id"].clone();
     let asked = asked.as_str().unwrap().to_owned();
+    let hook = json!({"channelType": "webhook", "config": {"url": "https://hooks.example.com/a"}});
+    let channel = world.post("/v1/notification-channels", &hook).await;
+    let channel = channel.expect(200).unwrap()["channel"]["id"].clone();
+    let channel = channel.as_str().unwrap().to_owned();
     vec![
+        ("/notification-channels/", channel),
         ("/agent-permission-requests/", asked),
         ("/agents/", made.id),
         // Only a data plane makes one: its tests have a stranger try.
@@ -141,6 +147,8 @@ fn body(route: &Route) -> Option<Value> {
         (&Method::POST, "/agents/{id}/trusts") => {
             json!({"issuer": "https://issuer.example", "subject": "a"})
         }
+        (&Method::PATCH, "/notification-channels/{id}/enabled") => json!({"enabled": false}),
+        (&Method::POST, "/notification-channels/{id}/verify") => json!({"code": "00000000"}),
         (&Method::PUT, "/agents/{id}/owner") => json!({"userId": NOTHING}),
         (&Method::PATCH, "/agent-permission-requests/{id}/approve-complete") => {
             json!({"connectionId": NOTHING})

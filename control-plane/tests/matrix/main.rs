@@ -119,6 +119,8 @@ const OPEN: &[&str] = &[
     "GET /api/auth/reset-password/{token}",
     "GET /api/auth/sign-in/providers",
     "GET /api/auth/verify-email",
+    "GET /api/quick-action/{token}/approve",
+    "GET /api/quick-action/{token}/deny",
     "GET /docs",
     "GET /docs/json",
     "GET /docs/yaml",

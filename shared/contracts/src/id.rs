@@ -61,6 +61,8 @@ id! {
     AuditId,
     /// One life of a process, from start to exit.
     BootId,
+    /// Where a workspace's people are told of things.
+    ChannelId,
     /// One redemption of an approval.
     ClaimId,
     ConnectionId,

@@ -118,6 +118,13 @@ impl Stack {
         Ok(addresses)
     }
 
+    /// `kill -9` of the first control plane.
+    pub fn kill_control_plane(&mut self) {
+        if let Some(mut plane) = self.control_plane.take() {
+            plane.process.kill();
+        }
+    }
+
     /// Where this data plane is, or was before it was killed.
     #[must_use]
     pub fn data_plane(&self, number: usize) -> &Addresses {

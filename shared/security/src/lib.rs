@@ -17,3 +17,4 @@ pub mod secret;
 pub mod subject_token;
 pub mod token;
 pub mod vault;
+pub mod webhook;

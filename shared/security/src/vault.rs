@@ -42,6 +42,15 @@ pub struct RequestContext<'a> {
     pub digest: &'a [u8],
 }
 
+/// What the secret of a notification channel is bound to. There is one channel of a type.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelContext<'a> {
+    pub workspace: WorkspaceId,
+    pub channel_type: &'a str,
+    /// Where messages go: the secret opens for no other place.
+    pub destination: &'a str,
+}
+
 /// One workspace's data key.
 pub struct DataKey {
     bytes: Zeroizing<[u8; 32]>,
@@ -97,6 +106,22 @@ impl DataKey {
         let opened = open(&self.cipher, &context.encode(), sealed)?;
         opened.into_text().ok_or(OpenError)
     }
+
+    #[must_use]
+    pub fn seal_channel(&self, context: &ChannelContext<'_>, secret: &SecretText) -> Vec<u8> {
+        seal(&self.cipher, &context.encode(), secret.expose().as_bytes())
+    }
+
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_channel(
+        &self,
+        context: &ChannelContext<'_>,
+        sealed: &[u8],
+    ) -> Result<SecretText, OpenError> {
+        let opened = open(&self.cipher, &context.encode(), sealed)?;
+        opened.into_text().ok_or(OpenError)
+    }
 }
 
 impl std::fmt::Debug for DataKey {
@@ -135,6 +160,18 @@ impl RequestContext<'_> {
             .bytes(self.workspace.uuid().as_bytes())
             .bytes(self.approval.uuid().as_bytes())
             .bytes(self.digest)
+            .finish()
+    }
+}
+
+// === impl ChannelContext ===
+
+impl ChannelContext<'_> {
+    fn encode(&self) -> Vec<u8> {
+        Fields::new("ah5.channel-secret.v1")
+            .bytes(self.workspace.uuid().as_bytes())
+            .text(self.channel_type)
+            .text(self.destination)
             .finish()
     }
 }

@@ -120,6 +120,50 @@ pub async fn lock(tenant: &Tenant<'_>, id: ConnectionId) -> Result<Option<Connec
         .map(read))
 }
 
+/// # Errors
+/// The database fails.
+pub async fn get(tenant: &Tenant<'_>, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
+    let sql = format!("select {COLUMNS} from ah5.t_connections where id = $1");
+    let row = tenant.query_opt(&sql, &[&id.uuid()]).await?;
+    Ok(row.as_ref().map(read))
+}
+
+/// A credential as it is kept, and which version of it this is.
+pub struct Credential {
+    pub sealed: Vec<u8>,
+    pub version: i64,
+}
+
+/// `None` once the connection is revoked.
+///
+/// # Errors
+/// The database fails.
+pub async fn credential(
+    tenant: &Tenant<'_>,
+    id: ConnectionId,
+) -> Result<Option<Credential>, StoreError> {
+    let sql = "select sealed, version from ah5.t_connection_credentials where connection_id = $1";
+    let row = tenant.query_opt(sql, &[&id.uuid()]).await?;
+    Ok(row.map(|row| Credential {
+        sealed: row.get(0),
+        version: row.get(1),
+    }))
+}
+
+/// What is known of the account, for people to tell it by.
+///
+/// # Errors
+/// The database fails.
+pub async fn set_metadata(
+    tenant: &Tenant<'_>,
+    id: ConnectionId,
+    metadata: &Value,
+) -> Result<(), StoreError> {
+    let sql = "update ah5.t_connections set metadata = $2 where id = $1";
+    tenant.execute(sql, &[&id.uuid(), metadata]).await?;
+    Ok(())
+}
+
 /// Revokes the connection, deletes its credential and revokes its policies.
 ///
 /// # Errors

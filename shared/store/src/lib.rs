@@ -18,6 +18,8 @@ pub mod assertions;
 pub mod audit;
 pub mod bootstrap;
 pub mod ceremonies;
+pub mod channel_outbox;
+pub mod channels;
 pub mod connections;
 pub mod invitations;
 pub mod mail_outbox;

@@ -15,8 +15,10 @@ use ah5_store::{members, users};
 
 use crate::app::{App, Record, time};
 use crate::auth::caller::Caller;
+use crate::auth::throttle;
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
+use crate::mail::Letter;
 use crate::routes::session;
 
 use super::people::{below, role_of};
@@ -34,6 +36,8 @@ pub async fn create(
     let email = session::email_of(&input)
         .map_err(|_| AppError::bad_request("body/email must match format \"email\""))?;
     let (role, by) = (role_of(&input)?, user(&caller)?);
+    // Nobody's mailbox is flooded: the invitation stands without its letter, too.
+    let may_write = throttle::may_write(&app, &email).await.unwrap_or(false);
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let mine = members::lock(&tenant, by).await?;
@@ -56,7 +60,12 @@ pub async fn create(
     let details = json!({"email": email, "role": role.as_str()});
     let record = Record::new(caller.actor(), Action::MemberInvited, details);
     app.record(&tenant, record).await?;
+    if may_write {
+        let letter = Letter::invited(&app.config.origin, &email);
+        app.mail.post(&*tenant, app.ring(), &letter).await?;
+    }
     tenant.commit().await?;
+    app.mail.wake();
     let body = json!({"invitation": shown(&invitation)});
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }

@@ -99,10 +99,12 @@ impl Environment {
     /// Sends calls to these hosts to the simulator.
     pub fn play(&mut self, hosts: &[String], simulator: SocketAddr) {
         let entries = hosts.iter().map(|host| format!("{host}:443={simulator}"));
-        let given = self.data.remove("UPSTREAM_RESOLVE").into_iter();
-        let all: Vec<String> = given.chain(entries).collect();
-        if !all.is_empty() {
-            self.data.insert("UPSTREAM_RESOLVE".into(), all.join(","));
+        for env in [&mut self.control, &mut self.data] {
+            let given = env.remove("UPSTREAM_RESOLVE").into_iter();
+            let all: Vec<String> = given.chain(entries.clone()).collect();
+            if !all.is_empty() {
+                env.insert("UPSTREAM_RESOLVE".into(), all.join(","));
+            }
         }
     }
 

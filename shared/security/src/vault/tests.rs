@@ -109,3 +109,35 @@ fn the_associated_data_is_as_it_always_was() {
         "9b4b2a889e36a9b5479cc578053805a77140dfe89a4e2dfb26e45e183ee4ef06"
     );
 }
+
+#[test]
+fn a_channels_secret_opens_for_its_own_destination_only() {
+    let key = DataKey::generate();
+    let own = ChannelContext {
+        workspace: "0191d2c0-0000-4000-8000-000000000001".parse().unwrap(),
+        channel_type: "webhook",
+        destination: "https://hooks.example.com/a",
+    };
+    let sealed = key.seal_channel(&own, &SecretText::new("s3cret-value".into()));
+    assert_eq!(
+        key.open_channel(&own, &sealed).unwrap().expose(),
+        "s3cret-value"
+    );
+    for other in [
+        ChannelContext {
+            workspace: WorkspaceId::random(),
+            ..own
+        },
+        ChannelContext {
+            channel_type: "email",
+            ..own
+        },
+        ChannelContext {
+            destination: "https://hooks.example.com/b",
+            ..own
+        },
+    ] {
+        assert!(key.open_channel(&other, &sealed).is_err());
+    }
+    assert!(key.open(&context(), &sealed).is_err());
+}

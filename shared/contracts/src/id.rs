@@ -65,6 +65,7 @@ id! {
     ClaimId,
     ConnectionId,
     InvitationId,
+    NotificationId,
     PasskeyId,
     PermissionRequestId,
     PersonalTokenId,

@@ -12,6 +12,7 @@ pub mod tenant;
 pub mod accounts;
 pub mod agent_tokens;
 pub mod agents;
+pub mod alarms;
 pub mod approvals;
 pub mod assertions;
 pub mod audit;
@@ -22,6 +23,7 @@ pub mod invitations;
 pub mod mail_outbox;
 pub mod mail_proofs;
 pub mod members;
+pub mod notifications;
 pub mod passkeys;
 pub mod permission_requests;
 pub mod personal_tokens;
@@ -36,6 +38,7 @@ pub mod workspaces;
 
 // The data plane's reads and its spool.
 pub mod audit_spool;
+mod call_counts;
 pub mod listen;
 pub mod open_streams;
 pub mod quotas;

@@ -5,6 +5,7 @@
 mod admin;
 mod app;
 mod auth;
+mod channels;
 mod commands;
 mod config;
 mod edge;
@@ -15,6 +16,7 @@ mod jobs;
 mod keys;
 mod listener;
 mod mail;
+mod notices;
 mod openapi;
 mod owners;
 mod passkey;

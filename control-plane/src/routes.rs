@@ -10,6 +10,7 @@ pub mod dashboard;
 pub mod enrolment;
 pub mod exchange;
 pub mod health;
+pub mod notifications;
 pub mod passkeys;
 pub mod passwords;
 pub mod permissions;

@@ -1,5 +1,6 @@
-//! Tells people of approvals that wait for them, and ends those whose time is over: what nobody decided expires, and what began to be redeemed and
-//! was never heard of again has an unknown outcome. It is never made good again.
+//! Tells people of approvals that wait for them, and ends those whose time is over: what nobody
+//! decided expires, and what began to be redeemed and was never heard of again has an unknown outcome.
+//! It is never made good again.
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use ah5_store::approvals;
 use ah5_store::tenant::Tenant;
 
 use crate::app::{App, Record};
+use crate::notices;
+use crate::notices::approvals::Outcome;
 use crate::routes::approvals::about;
 
 /// Runs for as long as the process.
@@ -48,6 +51,7 @@ async fn announce(app: &App, workspace: WorkspaceId, id: ApprovalId) -> Result<(
     let tenant = Tenant::begin(&mut db, workspace).await?;
     if let Some(waiting) = approvals::announce(&tenant, id).await? {
         tracing::info!(approval = %id, agent = %waiting.agent, "an approval waits for a person");
+        notices::approvals::waits(&tenant, &waiting).await?;
     }
     tenant.commit().await
 }
@@ -59,25 +63,25 @@ async fn end(app: &App, workspace: WorkspaceId, id: ApprovalId) -> Result<(), St
         return Ok(());
     };
     let by = || (ActorKind::System, String::new());
-    let record = match Status::from_stored(&ended.status) {
+    let told = match Status::from_stored(&ended.status) {
         Some(Status::Expired) => {
             let details = json!({"approvalRequestId": id});
-            Some(Record::new(by(), Action::ApprovalExpired, details).denied())
+            let record = Record::new(by(), Action::ApprovalExpired, details).denied();
+            Some((record, Outcome::Expired))
         }
         Some(Status::OutcomeUnknown) => {
             tracing::warn!(approval = %id, "nobody knows the outcome of an approved call");
             let details = json!({"approvalRequestId": id, "outcome": "unknown"});
             let record = Record::new(by(), Action::ExecutionCompleted, details);
-            Some(Record {
-                decision: Verdict::Error,
-                ..record
-            })
+            let decision = Verdict::Error;
+            Some((Record { decision, ..record }, Outcome::Unknown))
         }
         // An approval that was not used: what it shows is gone.
         _ => None,
     };
-    if let Some(record) = record {
+    if let Some((record, outcome)) = told {
         app.record(&tenant, about(record, &ended)).await?;
+        notices::approvals::resolved(&tenant, &ended, outcome).await?;
     }
     tenant.commit().await
 }

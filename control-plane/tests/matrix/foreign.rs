@@ -10,9 +10,10 @@ use crate::support::World;
 use crate::table::{Route, routes};
 use crate::{NOTHING, support};
 
-const LISTS: [&str; 6] = [
+const LISTS: [&str; 7] = [
     "/v1/agents",
     "/v1/connections",
+    "/v1/notifications",
     "/v1/policies",
     "/v1/tokens",
     "/v1/workspaces/current/invitations",
@@ -112,12 +113,16 @@ async fn ids(world: &World) -> Vec<(&'static str, String)> {
     let asked = world.send(want.bearer(&world.agent().await.token)).await;
     let asked = asked.expect(201).unwrap()["id"].clone();
     let asked = asked.as_str().unwrap().to_owned();
+    // The agent's asking made it.
+    let told = world.get("/v1/notifications").await.json();
+    let told = told["notifications"][0]["id"].as_str().unwrap().to_owned();
     vec![
         ("/agent-permission-requests/", asked),
         ("/agents/", made.id),
         // Only a data plane makes one: its tests have a stranger try.
         ("/approvals/", NOTHING.to_owned()),
         ("/connections/", connection),
+        ("/notifications/", told),
         ("/policies/", policy),
         ("/tokens/", token),
         ("/workspaces/current/members/", member),

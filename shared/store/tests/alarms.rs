@@ -19,7 +19,7 @@ use tokio::time::Instant;
 struct Counting {
     owner: Client,
     data: Client,
-    control: Client,
+    control: deadpool_postgres::Pool,
     key: AuditKey,
     _cluster: Cluster,
 }
@@ -40,7 +40,7 @@ impl Counting {
         Self {
             owner: database("postgres").connect().await.unwrap().0,
             data: database("ah5_data_login").connect().await.unwrap().0,
-            control: database("ah5_control_login").connect().await.unwrap().0,
+            control: database("ah5_control_login").pool(1),
             key: KeyRing::load(&path).unwrap().audit_key(),
             _cluster: cluster,
         }
@@ -124,8 +124,9 @@ async fn calls_are_counted_once_by_their_own_minute_and_become_hours() {
         0
     );
 
-    alarms::roll_up(&it.control).await.unwrap();
-    alarms::roll_up(&it.control).await.unwrap();
+    let control = it.control.get().await.unwrap();
+    alarms::roll_up(&control).await.unwrap();
+    alarms::roll_up(&control).await.unwrap();
     assert_eq!(it.number(sum).await, 12);
     let hours = "select sum(calls)::bigint from ah5.t_agent_hours";
     assert_eq!(it.number(hours).await, 11);
@@ -133,7 +134,7 @@ async fn calls_are_counted_once_by_their_own_minute_and_become_hours() {
         "insert into ah5.t_agent_hours select agent_id, hour - interval '9 days', workspace_id,
                    calls from ah5.t_agent_hours";
     it.owner.batch_execute(old).await.unwrap();
-    alarms::roll_up(&it.control).await.unwrap();
+    alarms::roll_up(&control).await.unwrap();
     assert_eq!(it.number(hours).await, 11);
 }
 

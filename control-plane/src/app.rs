@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::error::AppError;
 use crate::keys::{Held, Keys};
 use crate::mail::Mail;
+use crate::notices::hub::Hub;
 use crate::passkey::RelyingParty;
 use crate::routes::session::refusal::AuthResult;
 use crate::social::Parties;
@@ -44,6 +45,8 @@ pub struct Inner {
     pub exports: Arc<Semaphore>,
     /// Of agents that wait for a decision.
     pub waiting: Semaphore,
+    /// Who reads notifications as they come.
+    pub hub: Hub,
     /// Of work that goes on after its answer.
     aside: Arc<Semaphore>,
     pub relying_party: RelyingParty,
@@ -91,6 +94,7 @@ impl App {
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
             waiting: Semaphore::new(MAX_WAITING),
+            hub: Hub::default(),
             exports: Arc::new(Semaphore::new(4)),
             relying_party: RelyingParty::new(&config.origin),
             config,

@@ -22,6 +22,8 @@ use crate::{gates, keys, mail, social};
 
 pub struct Config {
     pub database: Database,
+    /// The same without a pooler in between, which can't pass on what is notified.
+    pub listen_database: Database,
     pub pool_size: usize,
     pub ring: KeyRing,
     pub listen: SocketAddr,
@@ -76,6 +78,10 @@ impl Config {
     /// `None` exactly when a fault was noted.
     pub fn read(settings: &mut Settings) -> Option<Self> {
         let database = database(settings, &["DATABASE_URL"]);
+        let listen_database = match settings.optional("LISTEN_DATABASE_URL") {
+            Some(_) => self::database(settings, &["LISTEN_DATABASE_URL"]),
+            None => database.clone(),
+        };
         let ring = ring(settings);
         let origin = Origin::read(settings);
         let outbound = origin.as_ref().and_then(|it| Outbound::read(settings, it));
@@ -111,6 +117,7 @@ impl Config {
             build: Build::read(settings),
             log: logs::Config::read(settings),
             database: database?,
+            listen_database: listen_database?,
             ring: ring?,
             outbound: outbound?,
             mail,

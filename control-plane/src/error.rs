@@ -100,6 +100,11 @@ impl AppError {
         self
     }
 
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.body.retry_after = Some(seconds);
+        self
+    }
+
     /// What the client is told.
     pub fn text(&self) -> &str {
         &self.body.error

@@ -15,7 +15,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
@@ -28,14 +28,28 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// When the process is out of file descriptors, accepting at once fails again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Ends an HTTP/1 connection at once, whatever waits to be written on it.
+#[derive(Clone, Default)]
+pub struct Hangup(Arc<Notify>);
+
+// === impl Hangup ===
+
+impl Hangup {
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// Returns once every connection is gone, or shortly after the phase has become [`Phase::Ending`].
 /// A connection that is idle, or takes longer for a head, than `keep_alive` is closed: longer than the
-/// front door keeps one, which must never send on one that is being closed.
+/// front door keeps one, which must never send on one that is being closed. `closed` is called when
+/// nobody can come any more: to end what would go on for ever.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     keep_alive: Duration,
     mut phase: watch::Receiver<Phase>,
+    closed: impl FnOnce(),
 ) {
     let server = Arc::new(Server::new(router, keep_alive));
     let mut connections = JoinSet::new();
@@ -58,6 +72,7 @@ pub async fn serve(
         while connections.try_join_next().is_some() {}
     }
     drop((listener, phases));
+    closed();
     let all = async { while connections.join_next().await.is_some() {} };
     let ending = async {
         // Nobody is left to change the phase: that is an end as well.
@@ -97,17 +112,20 @@ impl Server {
         // Only a hint to the kernel.
         drop(stream.set_nodelay(true));
         let heard = Heard::default();
+        let hangup = Hangup::default();
         let service = service_fn(|request: Request<Incoming>| {
             heard.request(request.version());
             let http1 = request.version() < Version::HTTP_2;
             let last = http1 && *phase.borrow() > Phase::Serving;
-            answer(self.router.clone(), request, peer, last)
+            let hangup = http1.then(|| hangup.clone());
+            answer(self.router.clone(), request, peer, hangup, last)
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         tokio::select! {
             () = heard.drive(connection.as_mut(), phase.clone()) => {}
             () = heard.silence(self.keep_alive) => {}
+            () = hangup.0.notified() => {}
         }
     }
 }
@@ -117,10 +135,14 @@ async fn answer(
     router: Router,
     request: Request<Incoming>,
     peer: SocketAddr,
+    hangup: Option<Hangup>,
     last: bool,
 ) -> Result<Response<Body>, Infallible> {
     let mut request = edge::drop_trailing_slash(request.map(Body::new));
     request.extensions_mut().insert(ConnectInfo(peer));
+    if let Some(hangup) = hangup {
+        request.extensions_mut().insert(hangup);
+    }
     let answered = router.oneshot(request).await;
     let mut response = answered.unwrap_or_else(|e| match e {});
     if last {

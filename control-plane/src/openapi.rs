@@ -41,7 +41,7 @@ pub fn document() -> Value {
 fn described(route: &Route, operation: &Operation) -> Value {
     let mut json = json!({
         "operationId": operation_id(route), "summary": operation.summary,
-        "security": security(route.right), "responses": responses(operation),
+        "security": security(route), "responses": responses(operation),
     });
     let parameters = parameters(route.path, operation.query);
     if !parameters.is_empty() {
@@ -100,9 +100,13 @@ fn parameters(path: &str, query: Fields) -> Vec<Value> {
     in_path.chain(in_query).collect()
 }
 
-fn security(right: Right) -> Value {
-    let of = |names: &[&str]| names.iter().map(|name| json!({*name: []})).collect();
-    match right {
+fn security(route: &Route) -> Value {
+    let of = |names: &[&str]| {
+        let cookie = route.cookie.then_some("sessionCookie");
+        let names = names.iter().copied().chain(cookie);
+        names.map(|name| json!({name: []})).collect()
+    };
+    match route.right {
         Right::Open => json!([]),
         Right::Session(_) => of(&["userToken"]),
         Right::User(..) => of(&["userToken", "personalToken"]),
@@ -116,6 +120,7 @@ fn schemes() -> Value {
     json!({
         "userToken": bearer("JWT", "Five minutes of a session: POST /api/auth/token"),
         "personalToken": bearer("ah5p_…", "A personal access token; also as X-API-Key"),
+        "sessionCookie": {"type": "apiKey", "in": "cookie", "name": "better-auth.session_token", "description": "As a browser has it that is signed in"},
         "agentToken": bearer("ah5t_…", "POST /v1/agents/token; also as X-API-Key"),
     })
 }

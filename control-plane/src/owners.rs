@@ -1,14 +1,40 @@
-//! Tells the owners of a workspace of what concerns its safety. For now they read it in the trail.
+//! Tells people of what concerns the safety of their account or workspace: by the trail, and by a
+//! notification to the owner alone.
 
+use serde_json::json;
+
+use ah5_contracts::audit::Action;
 use ah5_contracts::id::UserId;
 use ah5_store::tenant::Tenant;
-use ah5_store::{StoreError, members};
+use ah5_store::{StoreError, members, users, workspaces};
 
 use crate::app::{App, Record};
+use crate::notices::text::quoted;
+use crate::notices::{Notice, SETTINGS_PAGE, To, kind, notify};
 
-/// In the transaction of the change that it tells of.
+/// In the transaction of the change that it tells of, as the last thing in this workspace.
 pub async fn tell_owners(app: &App, tenant: &Tenant<'_>, record: Record) -> Result<(), StoreError> {
-    app.record(tenant, record).await.map(drop)
+    let owner = workspaces::current(tenant).await?.map(|here| here.owner);
+    tell(app, tenant, record, owner.as_slice()).await
+}
+
+/// The same to whom else it concerns.
+pub async fn tell(
+    app: &App,
+    tenant: &Tenant<'_>,
+    record: Record,
+    people: &[UserId],
+) -> Result<(), StoreError> {
+    let alert = alert(tenant, &record).await?;
+    app.record(tenant, record).await?;
+    for person in people {
+        let notice = Notice {
+            to: To::One(*person),
+            ..alert.clone()
+        };
+        notify(tenant, &notice).await?;
+    }
+    Ok(())
 }
 
 /// Tells the owners of every workspace that the person belongs to. Ends inside one of them.
@@ -26,4 +52,54 @@ pub async fn tell_owners_of<'a>(
         tell_owners(app, &tenant, record.clone()).await?;
     }
     Ok(tenant)
+}
+
+async fn alert(tenant: &Tenant<'_>, record: &Record) -> Result<Notice, StoreError> {
+    let person = match subject(record).parse() {
+        Ok(user) => users::name(&**tenant, user).await?,
+        Err(_) => None,
+    };
+    let person = quoted(person.as_deref().unwrap_or("somebody"));
+    let named = quoted(record.details["name"].as_str().unwrap_or_default());
+    let (title, body) = match record.action {
+        Action::PasskeyAdded => (
+            "A passkey was added",
+            format!("The passkey {named} can now be used to sign in as {person}."),
+        ),
+        Action::PasskeyRemoved => (
+            "A passkey was removed",
+            format!("The passkey {named} of {person} can no longer be used to sign in."),
+        ),
+        Action::PasskeyCounterRegressed => (
+            "A passkey may have been copied",
+            format!(
+                "An answer of the passkey {named} of {person} was refused: it looks like a copy's."
+            ),
+        ),
+        Action::WorkspaceTransferred => (
+            "The workspace has a new owner",
+            format!("{person} gave the workspace to another member."),
+        ),
+        other => (
+            "A change that concerns safety",
+            format!("{}: {person}.", other.as_str().replace('_', " ")),
+        ),
+    };
+    Ok(Notice {
+        kind: kind::SECURITY_ALERT,
+        title: title.to_owned(),
+        body,
+        link: Some(SETTINGS_PAGE.to_owned()),
+        metadata: json!({"action": record.action.as_str(), "userId": subject(record)}),
+        to: To::Everyone,
+    })
+}
+
+/// Whom it concerns; empty if nobody is named. The operator acts upon others.
+fn subject(record: &Record) -> &str {
+    let details = &record.details;
+    let named = ["userId", "from"]
+        .iter()
+        .find_map(|it| details[*it].as_str());
+    named.unwrap_or(&record.actor.1)
 }

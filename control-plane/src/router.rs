@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -14,6 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use ah5_contracts::role::Role;
 use ah5_contracts::scope::Scope;
 use ah5_edge::client;
+use ah5_edge::credential::{NoCredential, presented};
 
 use crate::app::{App, now};
 use crate::auth::caller::{Caller, Head, Via, for_agents};
@@ -50,6 +51,7 @@ pub fn build(app: &App) -> Router {
             right: route.right,
             limit: route.limit,
             recent: route.recent,
+            cookie: route.cookie,
         };
         let handler = route
             .handler
@@ -89,6 +91,7 @@ struct Guard {
     right: Right,
     limit: Option<Bucket>,
     recent: bool,
+    cookie: bool,
 }
 
 async fn guarded(
@@ -122,7 +125,8 @@ async fn admitted(
         guard.app.keys()?;
     }
     if guard.right != Right::Open {
-        let caller = authenticate(&guard.app, client, head_of(&request)).await?;
+        let cookie = guard.cookie.then(|| request.uri());
+        let caller = authenticate(&guard.app, client, head_of(&request), cookie).await?;
         tracing::debug!(credential = %caller.credential(), "authenticated");
         admit(&caller, guard.right)?;
         if guard.recent {
@@ -219,11 +223,22 @@ fn declared_length(headers: &HeaderMap) -> usize {
         .unwrap_or(0)
 }
 
-async fn authenticate(app: &App, client: IpAddr, head: Head<'_>) -> Result<Caller, AppError> {
+/// By the session's cookie where one will do, as `cookie` says by the request's target, and nothing
+/// else is shown.
+async fn authenticate(
+    app: &App,
+    client: IpAddr,
+    head: Head<'_>,
+    cookie: Option<&Uri>,
+) -> Result<Caller, AppError> {
     app.keys()?;
     // Of whoever guesses the next guess isn't even looked at.
     app.limits.check(Bucket::FailedAuth, client, now())?;
-    let caller = Caller::authenticate(app, head).await;
+    let cookie = cookie.filter(|_| presented(head.headers) == Err(NoCredential::Missing));
+    let caller = match cookie {
+        Some(uri) => Caller::of_cookie(app, head.headers, uri).await,
+        None => Caller::authenticate(app, head).await,
+    };
     if let Err(error) = &caller
         && error.status() == StatusCode::UNAUTHORIZED
         && !error.asks_for_nonce()
@@ -253,7 +268,7 @@ async fn unknown(
         Ok(quota) => quota,
         Err(refusal) => return refusal.into_response(),
     };
-    let known = authenticate(&app, client, head_of(&request)).await;
+    let known = authenticate(&app, client, head_of(&request), None).await;
     let mut response = known.map_or_else(IntoResponse::into_response, |_| not_found(&request));
     write_quota(&mut response, quota);
     response

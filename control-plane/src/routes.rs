@@ -12,6 +12,7 @@ pub mod enrolment;
 pub mod exchange;
 pub mod health;
 pub mod notification_channels;
+pub mod notifications;
 pub mod passkeys;
 pub mod passwords;
 pub mod permissions;

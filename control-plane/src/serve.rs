@@ -25,6 +25,7 @@ use crate::keys::Keys;
 use crate::listener;
 use crate::mail::carrier::Carrier;
 use crate::mail::postman;
+use crate::notices::hub::follow;
 use crate::router;
 
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
@@ -59,7 +60,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     let (phase, phases) = watch::channel(Phase::Serving);
     tokio::spawn(leave(phase, draining, drain));
-    let serving = listener::serve(listen, router::build(&app), keep_alive, phases);
+    let closed = || app.hub.close();
+    let serving = listener::serve(listen, router::build(&app), keep_alive, phases, closed);
     tokio::pin!(serving);
     let opening = open(&app);
     tokio::select! {
@@ -67,6 +69,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         opened = opening => {
             opened?;
             tokio::spawn(keep_house(app.clone()));
+            tokio::spawn(follow::run(app.clone()));
+            tokio::spawn(jobs::alarms::run(app.clone()));
             tokio::spawn(jobs::approvals::run(app.clone()));
             tokio::spawn(courier::run(app.clone()));
             tokio::spawn(jobs::keys::run(app.clone()));
@@ -191,6 +195,7 @@ async fn keep_house(app: App) {
             ah5_store::agent_tokens::prune(&db).await?;
             ah5_store::assertions::prune(&db).await?;
             ah5_store::mail_proofs::prune(&db).await?;
+            ah5_store::notifications::prune(&db).await?;
             ah5_store::sign_in_flows::prune(&db).await?;
             ah5_store::throttle::prune(&db).await?;
             let late = ah5_store::mail_outbox::prune(&db).await?;

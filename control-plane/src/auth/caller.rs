@@ -1,13 +1,13 @@
 //! The authenticator: turns the one credential that a request carries into a [`Caller`].
 
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, Uri};
 
 use ah5_contracts::audit::ActorKind;
 use ah5_contracts::claims::{AGENT_TOKEN_PREFIX, PERSONAL_TOKEN_PREFIX};
 use ah5_contracts::id::{AgentId, PersonalTokenId, SessionId, UserId, WorkspaceId};
 use ah5_contracts::role::Role;
 use ah5_contracts::scope::Scopes;
-use ah5_edge::credential::{Carrier, Presented, presented};
+use ah5_edge::credential::{Carrier, NoCredential, Presented, presented};
 use ah5_edge::dpop::{self, Fault};
 use ah5_security::dpop::{Asked, thumbprint_from};
 use ah5_security::token::peek_kid;
@@ -16,8 +16,9 @@ use ah5_store::tenant::Tenant;
 use ah5_store::{agents, members, personal_tokens, sessions, usage};
 
 use crate::app::{App, now};
-use crate::auth::proofs;
+use crate::auth::{origin, proofs};
 use crate::error::AppError;
+use crate::routes::session::current;
 
 #[derive(Clone, Debug)]
 pub enum Caller {
@@ -115,6 +116,39 @@ impl Caller {
         }
         user(app, value).await
     }
+
+    /// The person whose browser this is: by the session's cookie alone, from a page of ours, in the
+    /// workspace that the query names or else the first of theirs.
+    pub async fn of_cookie(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Self, AppError> {
+        origin::check_exchange(headers, &app.config.origin)?;
+        let missing = || AppError::unauthorized(NoCredential::Missing.to_string());
+        let session = current(app, headers).await?.ok_or_else(missing)?;
+        if session.user_disabled {
+            return Err(bad_key());
+        }
+        let wanted = workspace_of(uri)?;
+        let memberships = members::of_user(&app.db().await?, session.user).await?;
+        let mut memberships = memberships.iter();
+        let here = memberships.find(|it| wanted.is_none_or(|wanted| wanted == it.workspace));
+        let here = here.ok_or_else(|| AppError::forbidden("Forbidden"))?;
+        Ok(Self::User {
+            id: session.user,
+            workspace: here.workspace,
+            role: here.role,
+            via: Via::Session(session.id),
+        })
+    }
+}
+
+fn workspace_of(uri: &Uri) -> Result<Option<WorkspaceId>, AppError> {
+    let query = uri.query().unwrap_or_default();
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let Some((_, text)) = pairs.find(|(name, _)| name == "workspaceId") else {
+        return Ok(None);
+    };
+    text.parse()
+        .map(Some)
+        .map_err(|_| AppError::bad_request("querystring/workspaceId must match format \"uuid\""))
 }
 
 async fn agent(app: &App, head: Head<'_>, shown: Presented<'_>) -> Result<Caller, AppError> {

@@ -1,5 +1,6 @@
-//! Tells people of approvals that wait for them, and ends those whose time is over: what nobody decided expires, and what began to be redeemed and
-//! was never heard of again has an unknown outcome. It is never made good again.
+//! Tells people of approvals that wait for them, and ends those whose time is over: what nobody
+//! decided expires, and what began to be redeemed and was never heard of again has an unknown outcome.
+//! It is never made good again.
 
 use std::time::Duration;
 
@@ -9,12 +10,12 @@ use ah5_contracts::approval::Status;
 use ah5_contracts::audit::{Action, ActorKind, Verdict};
 use ah5_contracts::id::{ApprovalId, WorkspaceId};
 use ah5_store::StoreError;
-use ah5_store::agents;
-use ah5_store::approvals::{self, Approval};
+use ah5_store::approvals;
 use ah5_store::tenant::Tenant;
 
-use crate::app::{App, Record, now};
-use crate::notices::{Notice, To, notify};
+use crate::app::{App, Record};
+use crate::notices;
+use crate::notices::approvals::Outcome;
 use crate::routes::approvals::about;
 
 /// Runs for as long as the process.
@@ -50,35 +51,9 @@ async fn announce(app: &App, workspace: WorkspaceId, id: ApprovalId) -> Result<(
     let tenant = Tenant::begin(&mut db, workspace).await?;
     if let Some(waiting) = approvals::announce(&tenant, id).await? {
         tracing::info!(approval = %id, agent = %waiting.agent, "an approval waits for a person");
-        let agent = agents::get(&tenant, waiting.agent).await?;
-        let agent = agent.map_or_else(|| "An agent".to_owned(), |agent| agent.name);
-        notify(&tenant, &question(&agent, &waiting)).await?;
+        notices::approvals::waits(&tenant, &waiting).await?;
     }
     tenant.commit().await
-}
-
-fn question(agent: &str, waiting: &Approval) -> Notice {
-    let place = waiting.url.split_once("://").map_or("", |(_, rest)| rest);
-    let (host, path) = place.split_once('/').unwrap_or((place, ""));
-    let path: String = path.chars().take(MOST_PATH).collect();
-    let rule = waiting.rule_label.as_ref();
-    let rule = rule.map_or_else(String::new, |label| format!("\nRule: {label}"));
-    let left = waiting.expires_at.as_second() - now();
-    let minutes = (left.max(0) + 59) / 60;
-    Notice {
-        kind: "approval_request",
-        title: format!("{agent} needs approval"),
-        body: format!(
-            "{} {host}/{path}{rule}\nExpires in {minutes} min",
-            waiting.method
-        ),
-        link: Some("/dashboard/approvals".to_owned()),
-        metadata: json!({
-            "agentId": waiting.agent, "connectionId": waiting.connection,
-            "approvalRequestId": waiting.id, "method": waiting.method, "url": waiting.url,
-        }),
-        to: To::Everyone,
-    }
 }
 
 async fn end(app: &App, workspace: WorkspaceId, id: ApprovalId) -> Result<(), StoreError> {
@@ -88,29 +63,28 @@ async fn end(app: &App, workspace: WorkspaceId, id: ApprovalId) -> Result<(), St
         return Ok(());
     };
     let by = || (ActorKind::System, String::new());
-    let record = match Status::from_stored(&ended.status) {
+    let told = match Status::from_stored(&ended.status) {
         Some(Status::Expired) => {
             let details = json!({"approvalRequestId": id});
-            Some(Record::new(by(), Action::ApprovalExpired, details).denied())
+            let record = Record::new(by(), Action::ApprovalExpired, details).denied();
+            Some((record, Outcome::Expired))
         }
         Some(Status::OutcomeUnknown) => {
             tracing::warn!(approval = %id, "nobody knows the outcome of an approved call");
             let details = json!({"approvalRequestId": id, "outcome": "unknown"});
             let record = Record::new(by(), Action::ExecutionCompleted, details);
-            Some(Record {
-                decision: Verdict::Error,
-                ..record
-            })
+            let decision = Verdict::Error;
+            Some((Record { decision, ..record }, Outcome::Unknown))
         }
         // An approval that was not used: what it shows is gone.
         _ => None,
     };
-    if let Some(record) = record {
+    if let Some((record, outcome)) = told {
         app.record(&tenant, about(record, &ended)).await?;
+        notices::approvals::resolved(&tenant, &ended, outcome).await?;
     }
     tenant.commit().await
 }
 
 const AT_ONCE: i32 = 50;
-const MOST_PATH: usize = 80;
 const EVERY: Duration = Duration::from_secs(1);

@@ -148,6 +148,19 @@ const SHAPES: &[(&str, Fields)] = &[
         ],
     ),
     (
+        "Notification",
+        &[
+            ("id", "uuid"),
+            ("type", "string"),
+            ("title", "string"),
+            ("body", "string"),
+            ("linkUrl", "string|null"),
+            ("read", "boolean"),
+            ("metadata", "object|null"),
+            ("createdAt", "time"),
+        ],
+    ),
+    (
         "Policy",
         &[
             ("id", "uuid"),

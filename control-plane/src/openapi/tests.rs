@@ -37,13 +37,14 @@ fn who_may_call_is_what_the_table_says() {
             .flat_map(|it| it.as_object().unwrap().keys())
             .map(String::as_str)
             .collect();
-        let expected: &[&str] = match route.right {
-            Right::AgentOnly(_) => &["agentToken"],
-            Right::Open => &[],
-            Right::Session(_) => &["userToken"],
-            Right::User(..) => &["userToken", "personalToken"],
-            Right::Agent(..) => &["userToken", "personalToken", "agentToken"],
+        let mut expected = match route.right {
+            Right::AgentOnly(_) => vec!["agentToken"],
+            Right::Open => vec![],
+            Right::Session(_) => vec!["userToken"],
+            Right::User(..) => vec!["userToken", "personalToken"],
+            Right::Agent(..) => vec!["userToken", "personalToken", "agentToken"],
         };
+        expected.extend(route.cookie.then_some("sessionCookie"));
         assert_eq!(names, expected, "{} {}", route.method, route.path);
     }
 }

@@ -27,6 +27,9 @@ fn listed(route: &Route) -> Value {
     if route.recent {
         json["recent"] = true.into();
     }
+    if route.cookie {
+        json["cookie"] = true.into();
+    }
     if let Some(role) = role {
         json["role"] = role.as_str().into();
     }

@@ -13,9 +13,9 @@ use crate::openapi::page;
 use crate::routes::workspace::{invitations, people};
 use crate::routes::{
     activity, agent_token, agents, approvals, audit, capabilities, connections, dashboard,
-    enrolment, exchange, health, notification_channels, passkeys, passwords, permissions, policies,
-    profile, quick_action, reauthenticate, session, sessions, sign_up, social, templates, tokens,
-    verification, workspace,
+    enrolment, exchange, health, notification_channels, notifications, passkeys, passwords,
+    permissions, policies, profile, quick_action, reauthenticate, session, sessions, sign_up,
+    social, templates, tokens, verification, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -42,6 +42,9 @@ pub struct Route {
     pub limit: Option<Bucket>,
     /// Whether the person must have proved themselves in the last five minutes.
     pub recent: bool,
+    /// Whether the session's cookie will do where no token is shown: for what browsers open without
+    /// headers of the page's choice. Only for what changes nothing.
+    pub cookie: bool,
     pub handler: MethodRouter<App>,
 }
 
@@ -180,6 +183,12 @@ pub fn table() -> Vec<Route> {
         get("/v1/invitations", Session(Viewer), invitations::mine),
         post("/v1/invitations/{id}/accept", Session(Viewer), invitations::accept),
         post("/v1/invitations/{id}/decline", Session(Viewer), invitations::decline),
+        // What people are told
+        get("/v1/notifications", User(Viewer, S::NotificationsRead), notifications::list),
+        get("/v1/notifications/unread-count", User(Viewer, S::NotificationsRead), notifications::unread_count),
+        get("/v1/notifications/stream", User(Viewer, S::NotificationsRead), notifications::stream::open).or_cookie(),
+        post("/v1/notifications/read-all", User(Viewer, S::NotificationsWrite), notifications::read_all),
+        post("/v1/notifications/{id}/read", User(Viewer, S::NotificationsWrite), notifications::read),
         // Personal access tokens
         get("/v1/tokens", User(Viewer, S::TokensRead), tokens::list),
         post("/v1/tokens", Session(Viewer), tokens::create),
@@ -206,6 +215,13 @@ impl Route {
         }
     }
 
+    fn or_cookie(self) -> Self {
+        Self {
+            cookie: true,
+            ..self
+        }
+    }
+
     fn unlimited(self) -> Self {
         Self {
             limit: None,
@@ -227,6 +243,7 @@ macro_rules! methods {
                 right,
                 limit: Some(Bucket::General),
                 recent: false,
+                cookie: false,
                 handler: routing::$name(handler),
             }
         }
@@ -291,12 +308,14 @@ mod tests {
         }
     }
 
-    /// What any member changes is their own.
-    const OWN: [&str; 7] = [
+    /// What any member changes is their own, or that something was read.
+    const OWN: [&str; 9] = [
         "DELETE /v1/tokens/{id}",
         "DELETE /v1/workspaces/current/members/{id}",
         "POST /v1/invitations/{id}/accept",
         "POST /v1/invitations/{id}/decline",
+        "POST /v1/notifications/read-all",
+        "POST /v1/notifications/{id}/read",
         "POST /v1/tokens",
         "POST /v1/workspaces",
         "PUT /v1/tokens/{id}",
@@ -306,6 +325,12 @@ mod tests {
     fn only_the_probes_of_balancers_are_not_counted() {
         let uncounted = names(|route| route.limit.is_none());
         assert_eq!(uncounted, ["GET /health", "GET /v1/health"]);
+    }
+
+    #[test]
+    fn a_cookie_alone_only_reads_one_thing() {
+        let by_cookie = names(|route| route.cookie);
+        assert_eq!(by_cookie, ["GET /v1/notifications/stream"]);
     }
 
     #[test]

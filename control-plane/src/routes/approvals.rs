@@ -22,6 +22,8 @@ use ah5_store::tenant::Tenant;
 use crate::app::{App, Record};
 use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
+use crate::notices;
+use crate::notices::approvals::Outcome;
 use crate::routes::workspace::user;
 
 pub mod preview;
@@ -136,13 +138,14 @@ async fn decide(
         let found = approvals::get(&tenant, id).await?.ok_or_else(unknown)?;
         return Err(undecidable(&found));
     };
-    let action = match approved {
-        true => Action::ApprovalApproved,
-        false => Action::ApprovalDenied,
+    let (action, outcome) = match approved {
+        true => (Action::ApprovalApproved, Outcome::Approved),
+        false => (Action::ApprovalDenied, Outcome::Denied),
     };
     let audit_id = app
         .record(&tenant, record(caller, &decided, action))
         .await?;
+    notices::approvals::resolved(&tenant, &decided, outcome).await?;
     tenant.commit().await?;
     Ok((id, audit_id))
 }

@@ -20,6 +20,8 @@ use crate::app::{App, Record, time};
 use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
 use crate::input::{Input, not_blank};
+use crate::notices::text::plain;
+use crate::notices::{APPROVALS_PAGE, Notice, To, kind, notify};
 
 pub mod approve;
 pub mod resolve;
@@ -97,6 +99,8 @@ pub async fn create(
     });
     let record = Record::new(caller.actor(), Action::PermissionRequested, details);
     app.record(&tenant, record.agent(agent)).await?;
+    let name = agents::get(&tenant, agent).await?.map(|agent| agent.name);
+    notify(&tenant, &asks(id, name.as_deref(), &asked)).await?;
     tenant.commit().await?;
     let body = Created {
         id,
@@ -105,6 +109,25 @@ pub async fn create(
         created_at: time(created),
     };
     Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// The reason is the agent's own word and shown as such.
+fn asks(id: PermissionRequestId, name: Option<&str>, asked: &Asked<'_>) -> Notice {
+    let name = plain(name.unwrap_or("An agent"), 60);
+    let template = plain(asked.action_template, 60);
+    Notice {
+        kind: kind::PERMISSION_REQUEST,
+        title: format!("{name} asks for access"),
+        body: format!(
+            "{template}. Its reason: “{}”",
+            plain(asked.reason, MAX_REASON)
+        ),
+        link: Some(APPROVALS_PAGE.to_owned()),
+        metadata: json!({
+            "agentId": asked.agent, "permissionRequestId": id, "actionTemplateId": template,
+        }),
+        to: To::Everyone,
+    }
 }
 
 /// `GET /v1/agent-permission-requests`

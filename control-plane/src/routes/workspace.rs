@@ -19,6 +19,7 @@ use crate::app::{App, Record, time};
 use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
 use crate::input::{Input, not_blank};
+use crate::owners;
 
 pub mod invitations;
 pub mod people;
@@ -120,7 +121,7 @@ pub async fn transfer(
     members::set_role(&tenant, from, Role::Admin).await?;
     let details = json!({"from": from, "to": to});
     let record = Record::new(caller.actor(), Action::WorkspaceTransferred, details);
-    app.record(&tenant, record).await?;
+    owners::tell(&app, &tenant, record, &[from, to]).await?;
     let now = workspaces::current(&tenant).await?.ok_or_else(unknown)?;
     tenant.commit().await?;
     Ok(Json(shown(&now)).into_response())

@@ -33,7 +33,7 @@ async fn an_approval_is_told_everywhere_and_its_message_says_how_it_ended() {
     assert_eq!(message["chat_id"], CHAT);
     for piece in [
         "<b>A call waits for your approval</b>",
-        "bot needs approval\nPOST api.example.com/v2/orders\nRule: Ask first\nExpires in 30 min",
+        "bot needs approval\nPOST api.example.com/v2/orders. Rule: \"Ask first\". Expires in 30 min.",
         &page,
     ] {
         assert!(text.contains(piece), "{piece}: {text}");

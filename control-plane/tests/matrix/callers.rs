@@ -6,7 +6,7 @@ use ah5_testkit::client::{Call, Owner};
 use serde_json::json;
 
 use crate::support::World;
-use crate::table::Right;
+use crate::table::{Right, Route};
 
 pub struct Caller {
     pub name: String,
@@ -18,7 +18,7 @@ pub struct Caller {
 enum Kind {
     Agent,
     /// A browser that is signed in and shows no token. It is itself to the routes of signing in,
-    /// which are open and prove it themselves, and nobody to every other.
+    /// which are open and prove it themselves, and to those that say so; nobody to every other.
     Cookie,
     /// Nobody, or somebody whose credential is void.
     Nobody,
@@ -180,10 +180,12 @@ impl Caller {
     }
 
     /// By the table alone.
-    pub fn verdict(&self, right: &Right) -> Verdict {
-        let may = match (&self.kind, right) {
+    pub fn verdict(&self, route: &Route) -> Verdict {
+        let may = match (&self.kind, &route.right) {
             (Kind::Cookie, Right::Open) => return Verdict::Own,
             (_, Right::Open) => return Verdict::Alike,
+            // It is an owner's.
+            (Kind::Cookie, _) if route.cookie => true,
             (Kind::Cookie | Kind::Nobody, _) => return Verdict::Unknown,
             (Kind::Agent, right) => matches!(right, Right::Agent(..) | Right::AgentOnly),
             (Kind::Personal(_) | Kind::Session(_), Right::AgentOnly) => false,

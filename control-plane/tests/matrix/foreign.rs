@@ -10,10 +10,11 @@ use crate::support::World;
 use crate::table::{Route, routes};
 use crate::{NOTHING, support};
 
-const LISTS: [&str; 7] = [
+const LISTS: [&str; 8] = [
     "/v1/agents",
     "/v1/connections",
     "/v1/notification-channels",
+    "/v1/notifications",
     "/v1/policies",
     "/v1/tokens",
     "/v1/workspaces/current/invitations",
@@ -117,6 +118,9 @@ async fn ids(world: &World) -> Vec<(&'static str, String)> {
     let channel = world.post("/v1/notification-channels", &hook).await;
     let channel = channel.expect(200).unwrap()["channel"]["id"].clone();
     let channel = channel.as_str().unwrap().to_owned();
+    // The agent's asking made it.
+    let told = world.get("/v1/notifications").await.json();
+    let told = told["notifications"][0]["id"].as_str().unwrap().to_owned();
     vec![
         ("/notification-channels/", channel),
         ("/agent-permission-requests/", asked),
@@ -124,6 +128,7 @@ async fn ids(world: &World) -> Vec<(&'static str, String)> {
         // Only a data plane makes one: its tests have a stranger try.
         ("/approvals/", NOTHING.to_owned()),
         ("/connections/", connection),
+        ("/notifications/", told),
         ("/policies/", policy),
         ("/tokens/", token),
         ("/workspaces/current/members/", member),

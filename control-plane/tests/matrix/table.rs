@@ -13,6 +13,8 @@ pub struct Route {
     pub path: String,
     pub alias: Option<String>,
     pub right: Right,
+    /// The session's cookie will do.
+    pub cookie: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,7 @@ pub fn routes() -> Vec<Route> {
             path: route.alias.clone()?,
             alias: None,
             right: route.right.clone(),
+            cookie: route.cookie,
         })
     });
     let aliases: Vec<Route> = aliases.collect();
@@ -65,6 +68,7 @@ impl Route {
                 "user" => Right::User(role(), scope()),
                 other => panic!("unknown right: {other}"),
             },
+            cookie: listed["cookie"] == true,
         }
     }
 

@@ -199,7 +199,7 @@ fn toll(combined: &Combined, policies: &[Policy], workspace: WorkspaceId) -> Opt
     let hourly = combined.hourly.iter();
     let counted = hourly.filter_map(|(at, hour)| Some((policies.get(*at)?.id, *hour)));
     let counted: Vec<_> = counted.collect();
-    (!counted.is_empty()).then(|| Toll {
+    (!counted.is_empty()).then_some(Toll {
         workspace,
         policies: counted,
         units: combined.calls,

@@ -12,7 +12,7 @@ use ah5_policy::Patterns;
 use ah5_security::ring::KeyRing;
 use ah5_store::StoreError;
 use ah5_store::database::Database;
-use ah5_store::listen::Listener;
+use ah5_store::listen::{Channel, Listener};
 use ah5_store::snapshot::{GLOBAL, WorkspaceRows, load_globals, load_workspace};
 use ah5_store::versions::{self, Found, Poller};
 use tokio::sync::{mpsc, watch};
@@ -113,10 +113,10 @@ impl Keeper {
 
 async fn hear(database: Database, findings: mpsc::Sender<Finding>) {
     loop {
-        match Listener::connect(&database).await {
+        match Listener::connect(&database, &[Channel::Changed]).await {
             Ok(mut listener) => {
-                while let Ok(workspace) = listener.next().await {
-                    if findings.send(Finding::Hint(workspace)).await.is_err() {
+                while let Ok(hint) = listener.next().await {
+                    if findings.send(Finding::Hint(hint.workspace)).await.is_err() {
                         return;
                     }
                 }

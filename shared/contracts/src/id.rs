@@ -67,6 +67,7 @@ id! {
     ClaimId,
     ConnectionId,
     InvitationId,
+    NotificationId,
     PasskeyId,
     PermissionRequestId,
     PersonalTokenId,

@@ -13,6 +13,7 @@ use ah5_contracts::audit::AuditRow;
 use ah5_contracts::id::SpoolId;
 
 use crate::StoreError;
+use crate::call_counts::CallCounts;
 use crate::database::Database;
 
 /// One record of a spool, in its order of writing.
@@ -59,6 +60,8 @@ pub async fn copy_batch(
         return Ok(acked);
     };
     copy(&tx, &fresh).await?;
+    let counts = CallCounts::of(fresh.iter().map(|record| &record.row.event));
+    counts.write(&tx, spool).await?;
     advance(&tx, spool, last.spool_seq).await?;
     tx.commit().await?;
     Ok(last.spool_seq)

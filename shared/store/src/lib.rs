@@ -13,6 +13,7 @@ pub mod accounts;
 pub mod agent_tokens;
 pub mod agent_trusts;
 pub mod agents;
+pub mod alarms;
 pub mod approvals;
 pub mod assertions;
 pub mod audit;
@@ -25,6 +26,7 @@ pub mod invitations;
 pub mod mail_outbox;
 pub mod mail_proofs;
 pub mod members;
+pub mod notifications;
 pub mod passkeys;
 pub mod permission_requests;
 pub mod personal_tokens;
@@ -39,6 +41,7 @@ pub mod workspaces;
 
 // The data plane's reads and its spool.
 pub mod audit_spool;
+mod call_counts;
 pub mod dpop_proofs;
 pub mod listen;
 pub mod open_streams;

@@ -14,12 +14,13 @@ use ah5_security::secret::SecretText;
 use ah5_store::audit::scan::{self, Filter, Position};
 use ah5_store::audit_spool::{SpoolRecord, copy_batch, quarantine};
 use ah5_store::database::Database;
+use ah5_store::listen::{Channel, Listener};
 use ah5_store::migrate::{self, MigrateError, Passwords};
 use ah5_store::snapshot::{GLOBAL, load_globals, load_workspace};
 use ah5_store::tenant::Tenant;
 use ah5_store::users::{self, NewUser};
 use ah5_store::versions::Poller;
-use ah5_store::{StoreError, agents, assertions, audit, listen::Listener, workspaces};
+use ah5_store::{StoreError, agents, assertions, audit, workspaces};
 
 /// Roles belong to a cluster, so a cluster of its own keeps a test's databases private.
 struct Fixture {
@@ -254,7 +255,7 @@ async fn a_change_is_notified_and_loads_with_its_version() {
     let fixture = Fixture::migrated().await;
     let workspace = fixture.workspace().await;
     let data = fixture.database("ah5_data_login");
-    let mut listener = Listener::connect(&data).await.unwrap();
+    let mut listener = Listener::connect(&data, &[Channel::Changed]).await.unwrap();
     let (mut client, _driver) = data.connect().await.unwrap();
     let before = load_workspace(&mut client, workspace)
         .await
@@ -270,7 +271,7 @@ async fn a_change_is_notified_and_loads_with_its_version() {
         .unwrap();
     agents::disable(&tenant, agent.id).await.unwrap();
     tenant.commit().await.unwrap();
-    assert_eq!(listener.next().await.unwrap(), workspace);
+    assert_eq!(listener.next().await.unwrap().workspace, workspace);
     let after = load_workspace(&mut client, workspace)
         .await
         .unwrap()

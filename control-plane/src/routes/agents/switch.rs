@@ -8,13 +8,16 @@ use serde::Serialize;
 use serde_json::json;
 
 use ah5_contracts::audit::Action;
+use ah5_store::agents::{self, Agent};
 use ah5_store::tenant::Tenant;
-use ah5_store::{agent_tokens, agents, open_streams};
+use ah5_store::{agent_tokens, open_streams};
 
 use super::unknown;
 use crate::app::{App, Record};
 use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
+use crate::notices::text::quoted;
+use crate::notices::{AGENTS_PAGE, Notice, To, kind, notify};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,8 +55,20 @@ pub async fn disable(
     });
     let record = Record::new(caller.actor(), Action::AgentDisabled, details);
     app.record(&tenant, record.agent(agent.id)).await?;
+    notify(&tenant, &disabled(&agent)).await?;
     tenant.commit().await?;
     Ok(Json(done).into_response())
+}
+
+fn disabled(agent: &Agent) -> Notice {
+    Notice {
+        kind: kind::SECURITY_ALERT,
+        title: format!("{} was disabled", quoted(&agent.name)),
+        body: "Its tokens are void and its calls were ended.".to_owned(),
+        link: Some(AGENTS_PAGE.to_owned()),
+        metadata: json!({"agentId": agent.id}),
+        to: To::Everyone,
+    }
 }
 
 pub async fn enable(

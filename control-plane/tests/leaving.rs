@@ -32,7 +32,8 @@ async fn ask(stream: &mut TcpStream) -> String {
 /// A front door may be sending on an idle connection at the very moment at which we leave.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_good_for_one_more_request_after_the_word_to_stop() {
-    let stack = control_plane().start().unwrap();
+    let builder = control_plane().env("DRAIN_DEADLINE_MS", "60000");
+    let stack = builder.start().unwrap();
     let plane = stack.control_plane();
     let mut idle = TcpStream::connect(plane.listen).await.unwrap();
     assert!(!ask(&mut idle).await.contains("connection: close"));

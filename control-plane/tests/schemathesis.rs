@@ -100,6 +100,7 @@ const CHECKS: &str =
     "not_a_server_error,content_type_conformance,response_schema_conformance,ignored_auth";
 
 /// How many requests are made up for each operation, besides those that its schema suggests.
+#[allow(clippy::disallowed_methods, reason = "a setting of this test")]
 fn examples() -> String {
     std::env::var("EXAMPLES").unwrap_or_else(|_| "10".to_owned())
 }

@@ -17,9 +17,11 @@ pub const SECRET: &str = "planted-provider-secret-0123456789";
 /// Of the connections that [`World::connect`] makes.
 pub const BASE_URL: &str = "https://api.example.com/v2";
 
-/// Database and control plane. Tests are one caller to it, and they sign up and enrol a lot.
+/// Database and control plane. Tests are one caller to it, and they sign up and enrol a lot. They keep
+/// idle connections, which it would wait for.
 pub fn control_plane() -> Builder {
     let builder = Stack::builder().data_planes(0).simulator(false);
+    let builder = builder.env("DRAIN_DEADLINE_MS", "1000");
     ["BOOTSTRAP", "FAILED_AUTH", "SIGN_IN", "TOKEN"]
         .iter()
         .fold(builder.front_door(false), |builder, name| {

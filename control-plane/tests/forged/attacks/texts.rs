@@ -109,7 +109,8 @@ pub fn with_unused_bits(part: &str) -> Option<String> {
     let last = part.chars().last()?;
     let at = alphabet.find(last)?;
     let next = alphabet.chars().nth(at | 1)?;
-    (part.len() % 4 != 0 && next != last).then(|| format!("{}{next}", &part[..part.len() - 1]))
+    (!part.len().is_multiple_of(4) && next != last)
+        .then(|| format!("{}{next}", &part[..part.len() - 1]))
 }
 
 /// As X.509 writes an ECDSA signature.

@@ -41,7 +41,7 @@ async fn people_are_told_of_a_call_that_waits_and_of_what_became_of_it() {
     assert_eq!(told["title"], "bot needs approval");
     assert_eq!(
         told["body"],
-        "POST api.example.com/v2/users. Rule: \"Writes\". Expires in 30 min."
+        "POST api.example.com/v2/users. Rule: \"Writes\". Expires in 5 min."
     );
     assert_eq!(told["linkUrl"], "/dashboard/approvals");
     let url = "https://api.example.com/v2/users";

@@ -146,3 +146,53 @@ language sql security definer set search_path = pg_catalog as $$
     delete from ah5.t_channel_outbox where expires_at < now();
     delete from ah5.t_channel_messages where created_at < now() - interval '30 days'
 $$;
+
+-- As before, and what this version has added.
+create or replace function ah5.after_restore()
+returns table (agents bigint, sessions bigint, personal_tokens bigint, approvals bigint,
+               unknown_outcomes bigint, bootstrap_secrets bigint, invitations bigint, links bigint,
+               letters bigint, newest_row timestamptz)
+language plpgsql security definer set search_path = pg_catalog as $$
+declare
+    -- More than any epoch that was ever reached by counting: one that only comes after the restored
+    -- one may have been given out before.
+    fresh bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
+begin
+    perform pg_advisory_xact_lock(hashtext('ah5.after_restore'));
+    select max(ts) into newest_row from ah5.l_audit_events;
+    update ah5.t_agents set epoch = greatest(epoch + 1, fresh);
+    get diagnostics agents = row_count;
+    update ah5.t_sessions set revoked_at = now() where revoked_at is null;
+    get diagnostics sessions = row_count;
+    update ah5.t_personal_tokens set revoked_at = now() where revoked_at is null;
+    get diagnostics personal_tokens = row_count;
+    -- One that was redeemed since is a good one again.
+    update ah5.t_approval_requests set status = 'denied', sealed = null, decided_at = now()
+        where status in ('pending', 'approved');
+    get diagnostics approvals = row_count;
+    update ah5.t_approval_requests
+        set status = 'outcome_unknown', sealed = null, finished_at = now()
+        where status = 'executing';
+    get diagnostics unknown_outcomes = row_count;
+    delete from ah5.t_agent_bootstrap_secrets;
+    get diagnostics bootstrap_secrets = row_count;
+    delete from ah5.t_invitations;
+    get diagnostics invitations = row_count;
+    delete from ah5.t_mail_proofs;
+    get diagnostics links = row_count;
+    delete from ah5.t_mail_outbox;
+    get diagnostics letters = row_count;
+    -- Messages and codes that were on their way then have arrived since.
+    delete from ah5.t_channel_outbox;
+    update ah5.t_notification_channels set code_hash = null, code_expires_at = null
+        where code_hash is not null;
+    delete from ah5.t_sign_in_flows;
+    delete from ah5.t_webauthn_ceremonies;
+    delete from ah5.l_agent_tokens;
+    delete from ah5.t_open_streams;
+    -- Stamps of another server's transactions would be found by every poll, or by none.
+    update ah5.t_workspace_versions
+        set version = version + 1, changed_xid = pg_current_xact_id();
+    update ah5.t_installation set generation = gen_random_uuid(), restored_at = now();
+    return next;
+end $$;

@@ -35,6 +35,11 @@ impl Input {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
+    /// Of every field that is there.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Whether the field is there, be it `null`.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use ah5_contracts::audit::Action;
+use ah5_contracts::audit::{Action, ActorKind};
 use ah5_contracts::id::UserId;
 use ah5_store::tenant::Tenant;
 use ah5_store::{StoreError, members, users, workspaces};
@@ -76,13 +76,28 @@ async fn alert(tenant: &Tenant<'_>, record: &Record) -> Result<Notice, StoreErro
                 "An answer of the passkey {named} of {person} was refused: it looks like a copy's."
             ),
         ),
+        Action::WorkspaceTransferred if is_operators(record) => (
+            "The workspace has a new owner",
+            format!("An operator gave the workspace of {person} to somebody else."),
+        ),
         Action::WorkspaceTransferred => (
             "The workspace has a new owner",
             format!("{person} gave the workspace to another member."),
         ),
+        Action::AgentUpdated => (
+            "An agent does without proofs",
+            format!("{person} lets the agent {named} use tokens without proof of possession."),
+        ),
+        other if is_operators(record) => (
+            "An operator made a change",
+            match subject(record) {
+                "" => format!("{}.", other.as_str().replace('_', " ")),
+                _ => format!("{}: {person}.", other.as_str().replace('_', " ")),
+            },
+        ),
         other => (
             "A change that concerns safety",
-            format!("{}: {person}.", other.as_str().replace('_', " ")),
+            format!("{} by {person}.", other.as_str().replace('_', " ")),
         ),
     };
     Ok(Notice {
@@ -93,6 +108,10 @@ async fn alert(tenant: &Tenant<'_>, record: &Record) -> Result<Notice, StoreErro
         metadata: json!({"action": record.action.as_str(), "userId": subject(record)}),
         to: To::Everyone,
     })
+}
+
+fn is_operators(record: &Record) -> bool {
+    record.actor.0 == ActorKind::System
 }
 
 /// Whom it concerns; empty if nobody is named. The operator acts upon others.

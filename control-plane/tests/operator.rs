@@ -271,3 +271,24 @@ async fn help_says_what_each_command_does() {
         assert!(said.contains(part), "{said}");
     }
 }
+
+/// With another key ring they would replace every key of an installation that goes on using its own.
+#[tokio::test]
+async fn nothing_is_done_to_keys_that_another_ring_vouches_for() {
+    let stack = support::control_plane().start().unwrap();
+    let world = World::at(std::sync::Arc::new(stack)).await;
+    world
+        .sql("update ah5.t_signing_keys set mac = sha256(mac)")
+        .await;
+    for arguments in [
+        &["keys", "rotate"][..],
+        &["keys", "rotate", "--compromised"],
+        &["restore-check"],
+    ] {
+        let (code, said) = run(&world, arguments, "");
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("KEY_RING_FILE"), "{said}");
+    }
+    let listed = done(&world, &["keys", "list"], "");
+    assert_eq!(listed.matches("NOT OURS").count(), 2, "{listed}");
+}

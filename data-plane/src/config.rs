@@ -74,7 +74,7 @@ impl Config {
             jwt_issuer: settings
                 .optional("JWT_ISSUER")
                 .unwrap_or_else(|| "web".into()),
-            max_staleness: millis(settings, "MAX_STALENESS_MS", 10_000),
+            max_staleness: Duration::from_millis(settings.positive("MAX_STALENESS_MS", 10_000)),
             drain: Drain::read(settings),
             limits: limits(settings),
             trusted_proxies: client::trusted_proxies(settings),
@@ -192,7 +192,7 @@ fn spool(settings: &mut Settings) -> Option<spool::Config> {
     })
 }
 
-pub(crate) fn millis(settings: &mut Settings, name: &str, default: u64) -> Duration {
+fn millis(settings: &mut Settings, name: &str, default: u64) -> Duration {
     Duration::from_millis(settings.parsed_or(name, default))
 }
 

@@ -25,7 +25,6 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer::{self, AnswerBody};
-use crate::config::millis;
 use crate::plane::Plane;
 use crate::request;
 
@@ -56,7 +55,7 @@ impl Config {
     pub fn read(settings: &mut Settings) -> Option<Self> {
         let tls = tls::read(settings);
         Some(Self {
-            keep_alive: millis(settings, "KEEP_ALIVE_MS", 75_000),
+            keep_alive: Duration::from_millis(settings.positive("KEEP_ALIVE_MS", 75_000)),
             stall: Duration::from_millis(settings.positive("WRITE_STALL_MS", 60_000)),
             tls: tls?,
         })

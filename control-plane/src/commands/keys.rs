@@ -45,6 +45,7 @@ pub async fn run(app: App, command: Command) -> anyhow::Result<String> {
                 Some(Kind::Agent) => vec![KeyKind::Agent],
                 Some(Kind::User) => vec![KeyKind::User],
             };
+            rotation::check_ring(&app).await?;
             if compromised {
                 give_up(&app, &kinds).await
             } else {

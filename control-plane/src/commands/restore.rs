@@ -11,6 +11,7 @@ use crate::app::{App, time};
 use crate::keys::{KINDS, rotation};
 
 pub async fn run(app: App) -> anyhow::Result<String> {
+    rotation::check_ring(&app).await?;
     let mut db = app.db().await?;
     let tx = db.transaction().await.map_err(StoreError::from)?;
     let ended = restore::end_what_came_back(&tx).await?;

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{plain, system};
 use crate::app::{App, time};
 use crate::mail::Letter;
-use crate::owners::{tell_owners, tell_owners_of};
+use crate::owners::{tell, tell_owners_of};
 use crate::people::{self, Verification};
 use crate::routes::passwords::end_what_a_thief_may_hold;
 use crate::routes::session::is_address;
@@ -252,7 +252,8 @@ async fn make_owner(app: &App, who: &str, id: WorkspaceId) -> anyhow::Result<Str
     workspaces::set_owner(&tenant, to).await?;
     members::set_role(&tenant, from, Role::Admin).await?;
     let details = json!({"from": from, "to": to});
-    tell_owners(app, &tenant, system(Action::WorkspaceTransferred, details)).await?;
+    let record = system(Action::WorkspaceTransferred, details);
+    tell(app, &tenant, record, &[from, to]).await?;
     tenant.commit().await?;
     let (email, name) = (user.email, plain(&workspace.name));
     Ok(format!("{email} owns {name} ({id})\n"))

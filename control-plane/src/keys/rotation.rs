@@ -115,9 +115,7 @@ pub fn due(ring: &KeyRing, config: &Config, stored: &[StoredKey]) -> Vec<Step> {
         .collect();
     let mut steps = Vec::new();
     for kind in KINDS {
-        let mut signing = ours.iter().filter(|key| {
-            key.kind == kind.as_str() && key.sealed_private.is_some() && key.signs_in.is_zero()
-        });
+        let mut signing = ours.iter().filter(|key| signs(key, kind));
         let current = signing.next();
         steps.extend(signing.map(|old| Step::Replace(old.kid.clone())));
         let waits = is_waiting(&ours, kind).is_some();
@@ -132,7 +130,22 @@ pub fn due(ring: &KeyRing, config: &Config, stored: &[StoredKey]) -> Vec<Step> {
     steps
 }
 
-/// Publishes a key of each kind, unless one waits for its time already; returns those that do.
+/// # Errors
+/// There are keys, and none of them is of our ring. Whoever went on would give up all that work.
+pub async fn check_ring(app: &App) -> anyhow::Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await.map_err(StoreError::from)?;
+    let stored = signing_keys::lock_all(&tx).await?;
+    let is_ours = |key: &StoredKey| vouched(app.ring(), key).is_some();
+    anyhow::ensure!(
+        stored.is_empty() || stored.iter().any(is_ours),
+        "no signing key is vouched for by the key ring: is KEY_RING_FILE the one this database was made with?"
+    );
+    Ok(())
+}
+
+/// Publishes a key of each kind, unless one waits for its time already; returns those that do. Where
+/// none signs there is nobody to wait for.
 pub async fn begin(app: &App, kinds: &[KeyKind]) -> Result<Vec<Published>, StoreError> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -144,7 +157,10 @@ pub async fn begin(app: &App, kinds: &[KeyKind]) -> Result<Vec<Published>, Store
     let mut made = Vec::new();
     for &kind in kinds {
         if is_waiting(&ours, kind).is_none() {
-            let new = New::in_turn(kind, "operator", &app.config.keys);
+            let mut new = New::in_turn(kind, "operator", &app.config.keys);
+            if !ours.iter().any(|key| signs(key, kind)) {
+                new.signs_in = EVERYWHERE;
+            }
             made.push(publish(app, &tx, new, &stored).await?);
         }
     }
@@ -233,6 +249,10 @@ pub async fn raise_life(
         }
     }
     Ok(())
+}
+
+fn signs(key: &StoredKey, kind: KeyKind) -> bool {
+    key.kind == kind.as_str() && key.sealed_private.is_some() && key.signs_in.is_zero()
 }
 
 fn is_waiting<'a>(ours: &[&'a StoredKey], kind: KeyKind) -> Option<&'a StoredKey> {

@@ -46,7 +46,8 @@ pub async fn token(
     }
     if !exchanges && input.text("grant_type")? != assertion::GRANT {
         let text = "body/grant_type must be equal to constant";
-        return Err(AppError::bad_request(text));
+        let hint = "It is client_assertion, or urn:ietf:params:oauth:grant-type:token-exchange.";
+        return Err(AppError::bad_request(text).hint(hint));
     }
     let proof = proofs::shown(&app, &method, uri.path(), &headers).map_err(AppError::no_token)?;
     let token = if exchanges {

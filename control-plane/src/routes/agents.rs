@@ -18,6 +18,7 @@ use crate::auth::caller::Caller;
 use crate::auth::recent;
 use crate::error::{AppError, AppResult};
 use crate::input::{Input, not_blank};
+use crate::owners::tell_owners;
 
 mod icon;
 pub mod owner;
@@ -98,7 +99,7 @@ pub async fn update(
         .collect();
     if fields.is_empty() {
         return Err(AppError::bad_request(
-            "At least one field (name, description, iconUrl) must be provided",
+            "At least one field (name, description, iconUrl, requireDpop) must be provided",
         ));
     }
     let require_dpop = input.optional_flag("requireDpop")?;
@@ -119,23 +120,29 @@ pub async fn update(
     if input.has("iconUrl") {
         agent.icon_url = icon::read(&input)?;
     }
+    let mut relaxed = false;
     if let Some(required) = require_dpop {
         if required && !agent.require_dpop {
             // Those without a bond end with their epoch.
             agent_tokens::take(&tenant, agent.id, agent.epoch).await?;
         }
-        if agent.require_dpop && !required {
+        relaxed = agent.require_dpop && !required;
+        if relaxed {
             may_relax?;
         }
         agent.require_dpop = required;
     }
     let agent = agents::update(&tenant, &agent).await?;
-    let record = Record::new(
-        caller.actor(),
-        Action::AgentUpdated,
-        json!({"fields": fields}),
-    );
-    app.record(&tenant, record.agent(agent.id)).await?;
+    let mut details = json!({"fields": fields, "name": agent.name});
+    if let Some(required) = require_dpop {
+        details["requireDpop"] = required.into();
+    }
+    let record = Record::new(caller.actor(), Action::AgentUpdated, details).agent(agent.id);
+    if relaxed {
+        tell_owners(&app, &tenant, record).await?;
+    } else {
+        app.record(&tenant, record).await?;
+    }
     tenant.commit().await?;
     Ok(shown(&agent))
 }

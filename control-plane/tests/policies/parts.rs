@@ -147,3 +147,38 @@ async fn the_trail_names_the_parts_that_were_changed() {
         [json!(["defaultMode", "stepUpApproval"])]
     );
 }
+
+/// A limit that is misspelled would limit nothing.
+#[tokio::test]
+async fn a_name_that_is_no_part_of_a_policy_is_refused() {
+    let world = World::open().await;
+    let agent = world.agent().await;
+    let connection = world.connect().await;
+    let draft = json!({"agentId": agent.id, "connectionId": connection});
+    let with = |name: &str, value: Value| {
+        let mut draft = draft.clone();
+        draft[name] = value;
+        draft
+    };
+    let limit = || json!({"maxRequestsPerHour": 5});
+    let refused = world
+        .post("/v1/policies", &with("rateLimit", limit()))
+        .await;
+    let told = "body/rateLimit is no part of a policy".to_owned();
+    assert_eq!((refused.status.as_u16(), error(&refused)), (400, told));
+    let policy = world
+        .post("/v1/policies", &draft)
+        .await
+        .expect(201)
+        .unwrap();
+    let policy = policy["policy"].clone();
+    let path = format!("/v1/policies/{}", policy["id"].as_str().unwrap());
+    let refused = world.put(&path, &json!({"rateLimit": limit()})).await;
+    assert_eq!(refused.status, 400);
+    let lists = json!([{"baseUrl": "https://api.example.com", "methods": ["GET"],
+                        "pathPatterns": ["/v2/**"], "pathPattern": "/x"}]);
+    let refused = world.put(&path, &json!({"allowlists": lists})).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    // What was read can be written back.
+    assert_eq!(world.put(&path, &policy).await.status, 200);
+}

@@ -89,8 +89,10 @@ pub(super) fn workspace(
     }
 }
 
-/// A key that the ring doesn't vouch for was put there by somebody else: it is left out.
-pub(super) fn globals(rows: GlobalRows, ring: &KeyRing) -> Globals {
+/// A key that the ring doesn't vouch for was put there by somebody else: it is left out. `None` where
+/// all are such keys: it is the ring that is another one.
+pub(super) fn globals(rows: GlobalRows, ring: &KeyRing) -> Option<Globals> {
+    let is_empty = rows.keys.is_empty();
     let keys = rows.keys.into_iter().filter_map(|row| {
         let key = verification_key(&row, ring);
         if key.is_none() {
@@ -102,13 +104,13 @@ pub(super) fn globals(rows: GlobalRows, ring: &KeyRing) -> Globals {
         Some((row.kid, key?))
     });
     let keys: HashMap<_, _> = keys.collect();
-    Globals {
+    (is_empty || !keys.is_empty()).then(|| Globals {
         key_set: key_set(&keys),
         keys,
         revoked_sessions: rows.revoked_sessions.into_iter().collect(),
         disabled_users: rows.disabled_users.into_iter().collect(),
         version: rows.version,
-    }
+    })
 }
 
 // A key's id is its thumbprint, so the ids alone tell one set from another.

@@ -281,7 +281,8 @@ impl Publisher {
             };
             if id == GLOBAL {
                 let rows = within(LOAD_DEADLINE, load_globals(client)).await?;
-                next.globals = Arc::new(compile::globals(rows, &self.ring));
+                let globals = compile::globals(rows, &self.ring);
+                next.globals = Arc::new(globals.ok_or_else(foreign_ring)?);
                 continue;
             }
             match within(FAST, load_workspace(client, id)).await {
@@ -350,4 +351,10 @@ pub(super) async fn within<T>(
 ) -> Result<T, StoreError> {
     let late = |_| StoreError::Unavailable("no answer in time".to_owned());
     timeout(deadline, work).await.map_err(late)?
+}
+
+/// Nobody's token could be verified: all would be told that theirs are bad.
+fn foreign_ring() -> StoreError {
+    let why = "no verification key is of our key ring: is KEY_RING_FILE the one this database was made with?";
+    StoreError::Bug(why.to_owned())
 }

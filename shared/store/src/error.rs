@@ -31,7 +31,7 @@ impl From<tokio_postgres::Error> for StoreError {
             return if error.is_closed()
                 || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>())
             {
-                Self::Unavailable(error.to_string())
+                Self::Unavailable(describe(&error))
             } else {
                 Self::Bug(describe(&error))
             };
@@ -50,7 +50,7 @@ impl From<tokio_postgres::Error> for StoreError {
 impl From<deadpool_postgres::PoolError> for StoreError {
     fn from(error: deadpool_postgres::PoolError) -> Self {
         match error {
-            deadpool_postgres::PoolError::Backend(error) => Self::Unavailable(error.to_string()),
+            deadpool_postgres::PoolError::Backend(error) => Self::from(error),
             other => Self::Unavailable(other.to_string()),
         }
     }

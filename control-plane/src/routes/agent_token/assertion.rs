@@ -21,9 +21,8 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 
 pub async fn grant(app: &App, input: &Input, proof: Option<&Proof>) -> Result<String, AppError> {
     if input.text("client_assertion_type")? != ASSERTION_TYPE {
-        return Err(AppError::bad_request(
-            "body/client_assertion_type must be equal to constant",
-        ));
+        let text = "body/client_assertion_type must be equal to constant";
+        return Err(AppError::bad_request(text).hint(format!("It is {ASSERTION_TYPE}.")));
     }
     let jws = SecretText::new(input.text("client_assertion")?);
     let subject = assertion::peek_subject(jws.expose())

@@ -61,8 +61,11 @@ pub(super) fn checked_allowlists(app: &App, value: &Value) -> Result<Value, AppE
             return bad("Path patterns must be non-empty strings".into());
         }
         let mut kept = json!({"baseUrl": base, "methods": methods, "pathPatterns": patterns});
-        if let Some(headers) = entry.get("headers") {
-            kept["headers"] = headers.clone();
+        // What else there is, the compiler knows or refuses.
+        for (name, value) in entry.as_object().into_iter().flatten() {
+            if kept.get(name).is_none() {
+                kept[name] = value.clone();
+            }
         }
         checked.push(kept);
     }

@@ -98,7 +98,15 @@ impl Draft {
     }
 
     /// What is given counts, be it here or at a part's own route.
+    ///
+    /// # Errors
+    /// 400 for what cannot be kept, a name that is no part of a policy first: a misspelled limit limits
+    /// nothing.
     pub(super) fn read(&mut self, app: &App, input: &Input) -> Result<(), AppError> {
+        if let Some(name) = input.names().find(|name| !KNOWN.contains(name)) {
+            let text = format!("body/{name:.64} is no part of a policy");
+            return Err(AppError::bad_request(text));
+        }
         if let Some(models) = input.value("allowedModels") {
             self.models = models_of(models)?;
         }
@@ -229,3 +237,26 @@ fn models_of(value: &Value) -> Result<Vec<String>, AppError> {
 const MODES: [&str; 3] = ["read_only", "read_write", "custom"];
 const STEP_UPS: [&str; 3] = ["always", "risk_based", "never"];
 pub(super) const PRESETS: [&str; 3] = ["minimal", "standard", "strict"];
+
+/// Everything that a request may say of a policy, and what an answer says of it: that may be sent back.
+const KNOWN: [&str; 19] = [
+    "actionTemplateId",
+    "agentId",
+    "allowedModels",
+    "allowlists",
+    "connectionId",
+    "connectionLabel",
+    "connectionProvider",
+    "createdAt",
+    "defaultMode",
+    "id",
+    "policyTier",
+    "providerConstraints",
+    "rateLimits",
+    "rules",
+    "securityPreset",
+    "status",
+    "stepUpApproval",
+    "timeWindows",
+    "updatedAt",
+];

@@ -93,8 +93,15 @@ fn is_probe(path: &str) -> bool {
 
 /// Good or bad: the route itself looks at it.
 fn shows_credential(headers: &HeaderMap) -> bool {
-    let bearer = headers.get(header::AUTHORIZATION);
-    bearer.is_some_and(|value| value.as_bytes().starts_with(b"Bearer "))
+    let shown = headers.get(header::AUTHORIZATION);
+    let scheme = shown.and_then(|value| value.as_bytes().split(|byte| *byte == b' ').next());
+    let is_token = |scheme: &[u8]| {
+        let schemes = [&b"bearer"[..], b"dpop"];
+        schemes
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+    };
+    scheme.is_some_and(is_token)
         || headers.contains_key("x-api-key")
         || headers.contains_key("x-goog-api-key")
 }

@@ -23,6 +23,8 @@ use ah5_edge::connection::{Heard, Phase};
 
 use crate::edge;
 
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// For those who were being answered when everything was closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// When the process is out of file descriptors, accepting at once fails again.
@@ -100,7 +102,11 @@ impl Server {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(keep_alive);
-        builder.http2().timer(TokioTimer::new());
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Some(PING_EVERY))
+            .keep_alive_timeout(PING_TIMEOUT);
         Self {
             builder,
             keep_alive,

@@ -84,6 +84,10 @@ async fn alert(tenant: &Tenant<'_>, record: &Record) -> Result<Notice, StoreErro
             "The workspace has a new owner",
             format!("{person} gave the workspace to another member."),
         ),
+        Action::AgentBootstrapped => (
+            "An agent has another key",
+            format!("The agent {named} has enrolled another key; its old one is no good any more."),
+        ),
         Action::AgentUpdated => (
             "An agent does without proofs",
             format!("{person} lets the agent {named} use tokens without proof of possession."),

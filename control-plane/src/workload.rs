@@ -37,7 +37,7 @@ struct Entry {
 
 struct Slot {
     keys: tokio::sync::Mutex<Keys>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -97,20 +97,15 @@ impl Issuers {
         max_age: Duration,
     ) -> Result<Arc<IssuerKeys>, Unavailable> {
         let slot = self.slot(place);
-        let _turn = slot.turns.try_acquire().map_err(|_| Unavailable)?;
-        let mut keys = slot.keys.lock().await;
-        if let Some(held) = keys.younger_than(max_age) {
-            return Ok(held);
-        }
-        let is_due = keys.tried.is_none_or(|tried| tried.elapsed() >= COOL_DOWN);
-        if is_due {
-            keys.tried = Some(Instant::now());
-            match self.load(place).await {
-                Some(fresh) => keys.held = Some((Instant::now(), Arc::new(fresh))),
-                None => tracing::warn!(issuer = place.issuer, "an issuer's keys cannot be had"),
-            }
-        }
-        keys.younger_than(MAX_STALE).ok_or(Unavailable)
+        let turn = slot.turns.clone().try_acquire_owned();
+        let turn = turn.map_err(|_| Unavailable)?;
+        let (fetch, place) = (self.fetch.clone(), place.clone());
+        // On its own: whoever asked may go away, and the others must not go without keys for that.
+        let asked = tokio::spawn(async move {
+            let _turn = turn;
+            slot.known(&fetch, &place, max_age).await
+        });
+        asked.await.map_err(|_| Unavailable)?
     }
 
     fn slot(&self, place: &Place) -> Arc<Slot> {
@@ -124,29 +119,6 @@ impl Issuers {
         entry.used = Instant::now();
         entry.slot.clone()
     }
-
-    async fn load(&self, place: &Place) -> Option<IssuerKeys> {
-        let uri = match &place.jwks_uri {
-            Some(uri) => uri.clone(),
-            None => self.discover(&place.issuer).await?,
-        };
-        // Also of what a discovery document says.
-        Url::parse(&uri)
-            .ok()
-            .filter(|url| self.fetch.is_safe(url))?;
-        let (status, set) = self.fetch.send(&uri, &Ask::Get(None)).await.ok()?;
-        IssuerKeys::parse(&set).filter(|_| status.is_success())
-    }
-
-    /// OpenID Connect Discovery §4; the document must be the issuer's own (§4.3).
-    async fn discover(&self, issuer: &str) -> Option<String> {
-        let base = issuer.trim_end_matches('/');
-        let url = format!("{base}/.well-known/openid-configuration");
-        let document = self.fetch.object(&url, &Ask::Get(None)).await.ok()?;
-        let text = |name: &str| document.get(name).and_then(Value::as_str);
-        let uri = text("jwks_uri").filter(|_| text("issuer") == Some(issuer));
-        uri.map(str::to_owned)
-    }
 }
 
 // === impl Entry ===
@@ -156,10 +128,35 @@ impl Entry {
         Self {
             slot: Arc::new(Slot {
                 keys: tokio::sync::Mutex::default(),
-                turns: Semaphore::new(MAX_WAITING),
+                turns: Arc::new(Semaphore::new(MAX_WAITING)),
             }),
             used: Instant::now(),
         }
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    async fn known(
+        &self,
+        fetch: &Fetch,
+        place: &Place,
+        max_age: Duration,
+    ) -> Result<Arc<IssuerKeys>, Unavailable> {
+        let mut keys = self.keys.lock().await;
+        if let Some(held) = keys.younger_than(max_age) {
+            return Ok(held);
+        }
+        let is_due = keys.tried.is_none_or(|tried| tried.elapsed() >= COOL_DOWN);
+        if is_due {
+            keys.tried = Some(Instant::now());
+            match load(fetch, place).await {
+                Some(fresh) => keys.held = Some((Instant::now(), Arc::new(fresh))),
+                None => tracing::warn!(issuer = place.issuer, "an issuer's keys cannot be had"),
+            }
+        }
+        keys.younger_than(MAX_STALE).ok_or(Unavailable)
     }
 }
 
@@ -170,6 +167,27 @@ impl Keys {
         let (at, keys) = self.held.as_ref()?;
         (at.elapsed() < age).then(|| keys.clone())
     }
+}
+
+async fn load(fetch: &Fetch, place: &Place) -> Option<IssuerKeys> {
+    let uri = match &place.jwks_uri {
+        Some(uri) => uri.clone(),
+        None => discover(fetch, &place.issuer).await?,
+    };
+    // Also of what a discovery document says.
+    Url::parse(&uri).ok().filter(|url| fetch.is_safe(url))?;
+    let (status, set) = fetch.send(&uri, &Ask::Get(None)).await.ok()?;
+    IssuerKeys::parse(&set).filter(|_| status.is_success())
+}
+
+/// OpenID Connect Discovery §4; the document must be the issuer's own (§4.3).
+async fn discover(fetch: &Fetch, issuer: &str) -> Option<String> {
+    let base = issuer.trim_end_matches('/');
+    let url = format!("{base}/.well-known/openid-configuration");
+    let document = fetch.object(&url, &Ask::Get(None)).await.ok()?;
+    let text = |name: &str| document.get(name).and_then(Value::as_str);
+    let uri = text("jwks_uri").filter(|_| text("issuer") == Some(issuer));
+    uri.map(str::to_owned)
 }
 
 /// After an attempt, good or bad, the issuer is left alone for so long.

@@ -59,13 +59,6 @@ impl Approvals {
         }
     }
 
-    /// For what else has to be asked while a call waits. Shared, so that a replica has no more
-    /// connections than these.
-    #[must_use]
-    pub fn pool(&self) -> Pool {
-        self.pool.clone()
-    }
-
     /// `None` where the agent has too many pending.
     ///
     /// # Errors

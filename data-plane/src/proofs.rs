@@ -93,7 +93,8 @@ impl Proofs {
         match shard.spend(&proof.id, proof.expires, now) {
             Spent::First => Ok(()),
             Spent::Again => Err(Fault::used().into()),
-            Spent::Full => Err(busy()),
+            // Whoever floods it is no reason to refuse others: the database has room.
+            Spent::Full => Err(self.ask_again(Arbiter::Database, now)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Calls per hour, counted over all replicas before anything is sent. Small limits are counted call by
 //! call in the database; of large ones a replica takes a block at a time, at most a hundredth of what
-//! is left, and uses it for half a minute. What is left of a block then counts as used: a limit may be
-//! reached early by that much, and is never exceeded.
+//! is left, and uses it for half a minute; the rest is given back with the next block. A limit may be
+//! reached early by what replicas have in hand, and is never exceeded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +59,8 @@ struct Block {
     hour: u64,
     left: u32,
     until: Option<Instant>,
+    /// In which they count.
+    minute: Option<Timestamp>,
 }
 
 // === impl Quotas ===
@@ -112,12 +114,14 @@ impl Quotas {
         let now = Instant::now();
         if !block.take(hour, toll.units, now) {
             match self.lease(toll, MAX_BLOCK.max(toll.units)).await? {
-                Ok((units, _)) => {
-                    *block = Block {
+                Ok((units, minute)) => {
+                    let new = Block {
                         hour,
                         left: units - toll.units.min(units),
                         until: Some(now + BLOCK_LIFE),
+                        minute: Some(minute),
                     };
+                    self.give_up(policy, std::mem::replace(&mut *block, new));
                 }
                 Err(exhausted) => return Ok(Err(exhausted)),
             }
@@ -153,6 +157,14 @@ impl Quotas {
                 }),
             },
         )
+    }
+
+    /// What a block had left counts no more.
+    fn give_up(self: &Arc<Self>, policy: PolicyId, block: Block) {
+        if let (1.., Some(minute)) = (block.left, block.minute) {
+            let quotas = self.clone();
+            tokio::spawn(async move { quotas.give_back(&[policy], minute, block.left).await });
+        }
     }
 
     fn block(&self, policy: PolicyId) -> Arc<AsyncMutex<Block>> {
@@ -257,6 +269,7 @@ mod tests {
             hour: 5_000,
             left: 3,
             until: Some(now + BLOCK_LIFE),
+            minute: None,
         };
         assert!(block.take(5_000, 2, now));
         assert!(!block.take(5_000, 2, now));

@@ -31,6 +31,8 @@ use crate::spool::Spool;
 use crate::streams::{self, Streams};
 use crate::usage::{self, Usage};
 
+/// Connections for proofs that the database remembers.
+const PROOFS: usize = 2;
 /// For the audit rows of the last answers to reach Postgres.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -44,7 +46,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let exempt = upstreams.clone();
     let spool = Spool::start(config.spool, config.database.clone(), &config.ring)?;
     let approvals = Arc::new(Approvals::new(&config.database));
-    let proofs = Proofs::new(&config.ring, approvals.pool());
+    let proofs = Proofs::new(&config.ring, config.database.pool(PROOFS));
     let keeper = Keeper::start(
         config.database.clone(),
         config.listen_database,

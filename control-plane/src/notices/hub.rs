@@ -82,10 +82,11 @@ impl Hub {
         if state.readers >= MOST_READERS {
             return Err(Full);
         }
+        // In whatever workspace.
+        let all = state.rooms.values().flat_map(|room| room.readers.values());
+        let own = all.filter(|it| it.reader.user == reader.user).count();
         let room = state.rooms.entry(reader.workspace);
         let room = room.or_insert_with(Room::new);
-        let own = room.readers.values();
-        let own = own.filter(|entry| entry.reader.user == reader.user).count();
         if room.readers.len() >= MOST_IN_ROOM || own >= MOST_OF_PERSON {
             // Nobody is in a room that was just made, so it isn't left empty.
             return Err(Full);

@@ -19,6 +19,7 @@ use ah5_store::tenant::Tenant;
 use crate::app::{App, Record};
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
+use crate::owners::tell_owners;
 
 pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
     let secret = SecretText::new(input.text("bootstrapSecret")?);
@@ -61,17 +62,16 @@ pub async fn bootstrap(State(app): State<App>, input: Input) -> AppResult {
     } else {
         bootstrap::consume(&tenant, &digest).await?;
     }
-    let details = json!({"publicKeyThumbprint": key.thumbprint(), "previousStatus": agent.status});
-    app.record(
-        &tenant,
-        Record::new(
-            (ActorKind::Agent, agent.id.to_string()),
-            Action::AgentBootstrapped,
-            details,
-        )
-        .agent(agent.id),
-    )
-    .await?;
+    let details = json!({"publicKeyThumbprint": key.thumbprint(), "previousStatus": agent.status,
+        "name": agent.name});
+    let actor = (ActorKind::Agent, agent.id.to_string());
+    let record = Record::new(actor, Action::AgentBootstrapped, details).agent(agent.id);
+    if agent.public_key_jwk.is_some() {
+        // Whoever has a new key is the agent now, and the one before no longer.
+        tell_owners(&app, &tenant, record).await?;
+    } else {
+        app.record(&tenant, record).await?;
+    }
     tenant.commit().await?;
     let body = json!({
         "agentId": agent.id, "name": agent.name, "status": "active", "workspaceId": workspace,

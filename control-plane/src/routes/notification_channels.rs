@@ -22,6 +22,7 @@ use crate::channels::webhook::context;
 use crate::channels::{Kind, address_of, setting};
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
+use crate::owners::tell_owners;
 
 pub mod address;
 pub mod code;
@@ -190,7 +191,7 @@ async fn record(
     let details = json!({"channelId": channel.id, "channelType": channel.channel_type, "to": to});
     let mut record = Record::new(caller.actor(), action, details);
     record.connection = channel.connection;
-    app.record(tenant, record).await?;
+    tell_owners(app, tenant, record).await?;
     Ok(())
 }
 

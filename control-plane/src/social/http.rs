@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::PartyError;
 
+#[derive(Clone)]
 pub struct Fetch(Upstreams);
 
 /// What is sent.

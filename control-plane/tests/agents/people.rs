@@ -100,6 +100,6 @@ async fn icons_are_images_and_can_be_taken_away() {
     let changed = changed.expect(200).unwrap();
     assert_eq!(changed["agent"]["iconUrl"], json!(null));
     let nothing = world.put(&path, &json!({})).await;
-    let text = "At least one field (name, description, iconUrl) must be provided";
+    let text = "At least one field (name, description, iconUrl, requireDpop) must be provided";
     assert_eq!((nothing.status.as_u16(), &*error(&nothing)), (400, text));
 }

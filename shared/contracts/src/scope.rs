@@ -72,7 +72,8 @@ impl Scope {
     pub const fn must_be_named(self) -> bool {
         matches!(
             self,
-            Self::ApprovalsWrite
+            Self::AgentsWrite
+                | Self::ApprovalsWrite
                 | Self::PoliciesWrite
                 | Self::ConnectionsWrite
                 | Self::TokensWrite

@@ -79,6 +79,7 @@ impl CompiledPolicy {
         source: &PolicySource<'_>,
         patterns: &mut Patterns,
     ) -> Result<Self, CompileError> {
+        patterns.begin_policy();
         for (i, model) in source.allowed_models.iter().enumerate() {
             if !matches!(model.as_str(), "A" | "B") {
                 let path = format!("allowedModels/{i}");

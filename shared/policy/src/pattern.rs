@@ -9,6 +9,7 @@ use regex_syntax::hir::{Hir, HirKind, Look, literal};
 
 mod class;
 mod quantifier;
+mod size;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -17,6 +18,8 @@ mod translate;
 #[derive(Debug)]
 pub struct Pattern {
     form: Form,
+    /// About how many the engine's program has.
+    states: u64,
 }
 
 /// Why a pattern is refused.
@@ -32,6 +35,8 @@ pub struct PatternError {
 pub struct Patterns {
     known: HashMap<Box<str>, Weak<Pattern>>,
     sweep_at: usize,
+    /// States of the policy that is being compiled, those of patterns that are known included.
+    states: u64,
 }
 
 /// Most rules name a literal path: those need no engine.
@@ -64,19 +69,20 @@ impl Pattern {
         }
         let translated =
             translate::translate(pattern, fold).map_err(|why| refuse(why.to_string()))?;
-        let hir = regex_syntax::ParserBuilder::new()
-            .nest_limit(NEST_LIMIT)
-            .build()
-            .parse(&translated)
-            .map_err(|_| refuse("it is not well-formed".to_owned()))?;
-        let form = match Form::literal(&hir) {
-            Some(form) => form,
-            None => Form::Regex {
-                prefixes: anchored_prefixes(&hir),
-                regex: Box::new(build(&translated).map_err(refuse)?),
-            },
+        let hir = parse(&translated).map_err(refuse)?;
+        if let Some(form) = Form::literal(&hir) {
+            return Ok(Self { form, states: 0 });
+        }
+        // Before it is built: building takes its time by them.
+        let states = size::states(&hir);
+        if states > MAX_STATES {
+            return Err(refuse("it is too large when compiled".to_owned()));
+        }
+        let form = Form::Regex {
+            prefixes: anchored_prefixes(&hir),
+            regex: Box::new(build(&translated).map_err(refuse)?),
         };
-        Ok(Self { form })
+        Ok(Self { form, states })
     }
 
     #[must_use]
@@ -127,15 +133,40 @@ impl Patterns {
     pub fn compile(&mut self, pattern: &str, fold: bool) -> Result<Arc<Pattern>, PatternError> {
         let key = format!("{}{pattern}", if fold { 'i' } else { '-' });
         if let Some(known) = self.known.get(&*key).and_then(Weak::upgrade) {
+            self.charge(pattern, known.states)?;
             return Ok(known);
         }
         let compiled = Arc::new(Pattern::compile_with(pattern, fold)?);
+        self.charge(pattern, compiled.states)?;
         if self.known.len() >= self.sweep_at {
             self.known.retain(|_, pattern| pattern.strong_count() > 0);
             self.sweep_at = (self.known.len() * 2).max(64);
         }
         self.known.insert(key.into(), Arc::downgrade(&compiled));
         Ok(compiled)
+    }
+
+    /// From here on patterns are another policy's.
+    pub(crate) const fn begin_policy(&mut self) {
+        self.states = 0;
+    }
+
+    /// Counts a pattern that is built elsewhere.
+    ///
+    /// # Errors
+    /// It is malformed, or the policy's patterns are too large together.
+    pub(crate) fn count(&mut self, translated: &str) -> Result<(), PatternError> {
+        let hir = parse(translated).map_err(|why| PatternError::new(translated, why))?;
+        self.charge(translated, size::states(&hir))
+    }
+
+    fn charge(&mut self, pattern: &str, states: u64) -> Result<(), PatternError> {
+        self.states = self.states.saturating_add(states);
+        if self.states > MAX_STATES {
+            let why = "the policy's patterns are too large together when compiled";
+            return Err(PatternError::new(pattern, why.to_owned()));
+        }
+        Ok(())
     }
 
     /// How many patterns are in use.
@@ -183,6 +214,12 @@ impl Form {
     }
 }
 
+fn parse(translated: &str) -> Result<Hir, String> {
+    let mut parser = regex_syntax::ParserBuilder::new();
+    let parsed = parser.nest_limit(NEST_LIMIT).build().parse(translated);
+    parsed.map_err(|_| "it is not well-formed".to_owned())
+}
+
 fn build(translated: &str) -> Result<Regex, String> {
     RegexBuilder::new(translated)
         .size_limit(MAX_COMPILED)
@@ -216,4 +253,6 @@ pub const MAX_PATTERN: usize = 4096;
 /// Largest compiled program, and largest working memory of one search, in bytes.
 const MAX_COMPILED: usize = 512 * 1024;
 const MAX_PREFIXES: usize = 16;
+/// Of all patterns of a policy: about five megabytes, built within a tenth of a second.
+const MAX_STATES: u64 = 50_000;
 const NEST_LIMIT: u32 = 60;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::body::{BodyError, Json, Reading, View, json_text};
 use crate::compile::CompileError;
+use crate::pattern::Patterns;
 use crate::stored::Stored;
 use crate::{number, text};
 
@@ -59,7 +60,11 @@ type Found = (String, Range<usize>);
 // === impl Scan ===
 
 impl Scan {
-    pub(crate) fn compile(stored: &Value, at: &str) -> Result<Self, CompileError> {
+    pub(crate) fn compile(
+        stored: &Value,
+        at: &str,
+        patterns: &mut Patterns,
+    ) -> Result<Self, CompileError> {
         let stored = Stored::object(stored, at, &["types", "fields"])?;
         let paths = stored.texts("fields", MAX_FIELDS)?;
         if paths.is_empty() {
@@ -73,7 +78,7 @@ impl Scan {
             })?);
         }
         Ok(Self {
-            kinds: Kinds::compile(&stored, "types")?,
+            kinds: Kinds::compile(&stored, "types", patterns)?,
             fields: fields.into(),
             whole: paths.contains(&WHOLE),
         })

@@ -86,12 +86,15 @@ pub async fn get(tenant: &Tenant<'_>, id: ChannelId) -> Result<Option<Channel>, 
     Ok(row.as_ref().map(read))
 }
 
-/// The channel, locked until the transaction ends. Whoever also touches its queue does this first.
+/// The channel, locked until the transaction ends, though not against messages that are put into its
+/// queue. Whoever also touches that does this first.
 ///
 /// # Errors
 /// The database fails.
 pub async fn lock(tenant: &Tenant<'_>, id: ChannelId) -> Result<Option<Channel>, StoreError> {
-    let sql = format!("select {COLUMNS} from ah5.t_notification_channels where id = $1 for update");
+    let sql = format!(
+        "select {COLUMNS} from ah5.t_notification_channels where id = $1 for no key update"
+    );
     let row = tenant.query_opt(&sql, &[&id.uuid()]).await?;
     Ok(row.as_ref().map(read))
 }
@@ -192,7 +195,7 @@ pub async fn pause(tenant: &Tenant<'_>, id: ChannelId, seconds: i32) -> Result<(
 /// The database fails.
 pub async fn fail(tenant: &Tenant<'_>, id: ChannelId, why: &str) -> Result<bool, StoreError> {
     let sql = "with before as (
-                   select id, error from ah5.t_notification_channels where id = $1 for update)
+                   select id, error from ah5.t_notification_channels where id = $1 for no key update)
                update ah5.t_notification_channels c set error = left($2, 300)
                from before where c.id = before.id returning before.error is null";
     let row = tenant.query_opt(sql, &[&id.uuid(), &why]).await?;

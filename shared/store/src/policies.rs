@@ -160,7 +160,7 @@ pub async fn list(tenant: &Tenant<'_>) -> Result<Vec<Policy>, StoreError> {
 /// # Errors
 /// The database fails.
 pub async fn lock(tenant: &Tenant<'_>, id: PolicyId) -> Result<Option<Policy>, StoreError> {
-    let sql = format!("{SELECT} where p.id = $1 for update of p");
+    let sql = format!("{SELECT} where p.id = $1 for no key update of p");
     Ok(tenant
         .query_opt(&sql, &[&id.uuid()])
         .await?

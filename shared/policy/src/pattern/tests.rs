@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 
 fn matches(pattern: &str, text: &str) -> bool {
@@ -145,4 +147,37 @@ fn a_hostile_pattern_costs_no_more_than_a_scan() {
     for pattern in ["^(a+)+$", "^(a|a)*$", "^(a|aa)+$", "(.*a){20}$"] {
         assert!(!matches(pattern, &text), "{pattern}");
     }
+}
+
+#[test]
+fn what_becomes_too_large_is_told_before_it_is_built() {
+    assert!(Pattern::compile("(a{1,200}){1,200}").is_err());
+    let mut patterns = Patterns::default();
+    let large = |number: u32| format!("[^a]{{1,300}}d{number}");
+    let fits = (0..100).take_while(|number| patterns.compile(&large(*number), false).is_ok());
+    let fits = fits.count();
+    assert!((5..30).contains(&fits), "{fits}");
+    // Known or not, it is in this policy as well.
+    let mut patterns = Patterns::default();
+    let again = (0..100).take_while(|_| patterns.compile(&large(0), false).is_ok());
+    assert_eq!(again.count(), fits);
+    patterns.begin_policy();
+    assert!(patterns.compile(&large(0), false).is_ok());
+    // As many as people write fit in.
+    patterns.begin_policy();
+    for number in 0..500 {
+        let usual = format!("^/v1/(users|groups)/[0-9a-f-]+/item{number}(/|$)");
+        patterns.compile(&usual, false).unwrap();
+    }
+}
+
+#[test]
+fn patterns_of_kinds_of_ones_own_count_too() {
+    let redact: Vec<_> = (0..30)
+        .map(|number| json!({"type": "custom", "pattern": format!("[^a]{{1,300}}d{number}")}))
+        .collect();
+    let rules = json!({"response": [{"match": {}, "filter": {"redact": redact}}]});
+    let error = crate::compile::Rules::compile(&rules, &mut Patterns::default(), false);
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("too large together"), "{error}");
 }

@@ -63,7 +63,7 @@ impl RequestRule {
         let fold = fold_paths && action != Action::Allow;
         let facets = Facets::compile(&found, patterns, fold)?;
         let conditions = conditions(&found, patterns)?;
-        let redact = scan(&stored, "redactConfig")?;
+        let redact = scan(&stored, "redactConfig", patterns)?;
         if action == Action::Redact && redact.is_none() {
             return Err(stored.error("redactConfig", "is required to redact"));
         }
@@ -71,7 +71,7 @@ impl RequestRule {
             label: label(&stored)?,
             facets,
             conditions,
-            pii: scan(&found, "pii")?,
+            pii: scan(&found, "pii", patterns)?,
             action,
             redact: redact.filter(|_| action == Action::Redact),
         })
@@ -196,8 +196,12 @@ fn conditions(
     list.iter().enumerate().map(compile).collect()
 }
 
-fn scan(stored: &Stored<'_>, name: &str) -> Result<Option<Box<Scan>>, CompileError> {
-    let compile = |value| Scan::compile(value, &stored.path(name)).map(Box::new);
+fn scan(
+    stored: &Stored<'_>,
+    name: &str,
+    patterns: &mut Patterns,
+) -> Result<Option<Box<Scan>>, CompileError> {
+    let compile = |value| Scan::compile(value, &stored.path(name), patterns).map(Box::new);
     stored.get(name).map(compile).transpose()
 }
 

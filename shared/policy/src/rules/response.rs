@@ -88,12 +88,12 @@ impl ResponseRule {
         Ok(Self {
             label: label(&stored)?,
             facets,
-            filter: Arc::new(filter(&stored)?),
+            filter: Arc::new(filter(&stored, patterns)?),
         })
     }
 }
 
-fn filter(rule: &Stored<'_>) -> Result<RuleFilter, CompileError> {
+fn filter(rule: &Stored<'_>, patterns: &mut Patterns) -> Result<RuleFilter, CompileError> {
     let known = ["allowFields", "denyFields", "redact"];
     let stored = Stored::object(rule.required("filter")?, &rule.path("filter"), &known)?;
     let names = |name: &str| stored.texts(name, MAX_NAMES);
@@ -104,7 +104,7 @@ fn filter(rule: &Stored<'_>) -> Result<RuleFilter, CompileError> {
         return Err(rule.error("filter", why));
     }
     let list = stored.list("redact", MAX_NAMES)?.unwrap_or_default();
-    let types = Types::read(&stored, "redact", list)?;
+    let types = Types::read(&stored, "redact", list, patterns)?;
     let redact: Vec<PiiType<'_>> = types.iter().collect();
     let source = FilterSource {
         allow_fields: has("allowFields").then_some(&*allow),

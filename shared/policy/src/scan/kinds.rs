@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Found;
 use crate::compile::CompileError;
-use crate::pattern::to_linear;
+use crate::pattern::{Patterns, to_linear};
 use crate::pii::{PiiError, PiiType, Recognisers};
 use crate::stored::Stored;
 
@@ -15,12 +15,16 @@ pub(crate) struct Kinds(Recognisers);
 
 impl Kinds {
     /// The list `name` of a stored object.
-    pub(crate) fn compile(stored: &Stored<'_>, name: &str) -> Result<Self, CompileError> {
+    pub(crate) fn compile(
+        stored: &Stored<'_>,
+        name: &str,
+        patterns: &mut Patterns,
+    ) -> Result<Self, CompileError> {
         let list = stored.list(name, MAX_TYPES)?.unwrap_or_default();
         if list.is_empty() {
             return Err(stored.error(name, "must NOT have fewer than 1 items"));
         }
-        let types = Types::read(stored, name, list)?;
+        let types = Types::read(stored, name, list, patterns)?;
         let recognisers = Recognisers::compile(types.iter());
         recognisers.map(Self).map_err(|error| types.blame(&error))
     }
@@ -53,6 +57,7 @@ impl<'a> Types<'a> {
         stored: &Stored<'_>,
         name: &str,
         list: &'a [Value],
+        patterns: &mut Patterns,
     ) -> Result<Self, CompileError> {
         let mut types = Vec::with_capacity(list.len());
         let mut replacement = None;
@@ -62,7 +67,11 @@ impl<'a> Types<'a> {
             let kind = entry.text("type")?;
             let kind = kind.ok_or_else(|| entry.error("type", "is required"))?;
             let pattern = entry.text("pattern")?.filter(|_| kind == "custom");
-            let pattern = pattern.map(to_linear).transpose();
+            let linear = |pattern: &str| {
+                let pattern = to_linear(pattern)?;
+                patterns.count(&pattern).map(|()| pattern)
+            };
+            let pattern = pattern.map(linear).transpose();
             let pattern = pattern.map_err(|error| entry.error("pattern", error))?;
             let replaced_by = entry.text("replacement")?;
             if i == 0 {

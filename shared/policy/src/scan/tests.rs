@@ -2,9 +2,15 @@ use serde_json::json;
 
 use super::*;
 use crate::body::Body;
+use crate::pattern::Patterns;
 
 fn scan(kind: &str, fields: &[&str]) -> Scan {
-    Scan::compile(&json!({"types": [{"type": kind}], "fields": fields}), "pii").unwrap()
+    Scan::compile(
+        &json!({"types": [{"type": kind}], "fields": fields}),
+        "pii",
+        &mut Patterns::default(),
+    )
+    .unwrap()
 }
 
 fn found(scan: &Scan, body: &str) -> Vec<(String, String)> {
@@ -88,7 +94,12 @@ fn an_excerpt_shows_forty_characters_on_either_side() {
 #[test]
 fn custom_patterns_speak_the_dialect_of_rules() {
     let types = json!([{"type": "email"}, {"type": "custom", "pattern": "(?i)acct-\\d{4}"}]);
-    let scan = Scan::compile(&json!({"types": types, "fields": ["a"]}), "pii").unwrap();
+    let scan = Scan::compile(
+        &json!({"types": types, "fields": ["a"]}),
+        "pii",
+        &mut Patterns::default(),
+    )
+    .unwrap();
     let body = Reading::new(Body::new(b"{\"a\":\"ACCT-1234\"}", None));
     assert_eq!(scan.find(&body)[0].kind, "custom_1");
     for (types, path) in [
@@ -103,7 +114,12 @@ fn custom_patterns_speak_the_dialect_of_rules() {
         ),
         (json!([]), "pii/types"),
     ] {
-        let error = Scan::compile(&json!({"types": types, "fields": ["a"]}), "pii").unwrap_err();
+        let error = Scan::compile(
+            &json!({"types": types, "fields": ["a"]}),
+            "pii",
+            &mut Patterns::default(),
+        )
+        .unwrap_err();
         assert_eq!(error.path, path);
     }
 }

@@ -50,7 +50,12 @@ async fn the_wildcard_does_not_give_what_must_be_named() {
     let agent = Call::post("/v1/agents")
         .bearer(&all)
         .json(&json!({"name": "x"}));
-    assert_eq!(world.send(agent).await.status, 200);
+    assert_eq!(
+        error(&world.send(agent).await),
+        "Missing required scope: agents:write"
+    );
+    let list = Call::get("/v1/agents").bearer(&all);
+    assert_eq!(world.send(list).await.status, 200);
     let named = json!({"name": "named", "scopes": ["policies:write"]});
     let (_, named) = token(&world, &named).await;
     assert_eq!(write(named).await.status, 400);

@@ -39,6 +39,10 @@ pub(super) fn envelope(
         let Repeated { char, count } = serde_json::from_str(repeated.get())?;
         members.insert("body".into(), to_raw_value(&char.repeat(count))?);
     }
+    // As clients write it: its length is limited by some policies.
+    if let Some(body) = members.get_mut("body") {
+        *body = RawValue::from_string(provider::compact(body.get()))?;
+    }
     for name in members.keys() {
         ensure!(
             SENT.contains(&name.as_str()),

@@ -120,7 +120,7 @@ pub(super) fn show(entry: &Entry) -> Map<String, Value> {
 }
 
 /// JSON without the blanks between its parts; members stay in their order.
-fn compact(json: &str) -> String {
+pub(super) fn compact(json: &str) -> String {
     let (mut within, mut escaped) = (false, false);
     let mut kept = String::with_capacity(json.len());
     for c in json.chars() {

@@ -147,8 +147,9 @@ language sql security definer set search_path = pg_catalog as $$
     delete from ah5.t_channel_messages where created_at < now() - interval '30 days'
 $$;
 
--- As before, and what this version has added.
-create or replace function ah5.after_restore()
+-- Ends whatever may have been ended, used or taken back since the backup was made. Signing keys are
+-- not touched here: making new ones takes the key ring.
+create function ah5.after_restore()
 returns table (agents bigint, sessions bigint, personal_tokens bigint, approvals bigint,
                unknown_outcomes bigint, bootstrap_secrets bigint, invitations bigint, links bigint,
                letters bigint, newest_row timestamptz)

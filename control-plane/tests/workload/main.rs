@@ -3,112 +3,23 @@
 //! Kubernetes and counts who asks.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cluster;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use ah5_testkit::client::{Agent, Answer, Call, Owner, Prover, Signer};
-use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::get;
 use http::Method;
 use serde_json::{Value, json};
 
+use cluster::{Cluster, SUBJECT};
 use support::servers::OpenId;
 use support::{World, control_plane, error, of};
 
 const TOKEN: &str = "/v1/agents/token";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-const SUBJECT: &str = "system:serviceaccount:shop:buyer";
-
-/// A cluster that signs service-account tokens, and says which keys it does that with.
-struct Cluster {
-    issuer: String,
-    signer: Signer,
-    told: Arc<Told>,
-}
-
-struct Told {
-    issuer: String,
-    jwk: Value,
-    is_down: AtomicBool,
-    asked: AtomicU32,
-}
-
-impl Cluster {
-    async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = format!("http://{}", listener.local_addr().unwrap());
-        let signer = Signer::new().unwrap();
-        let mut jwk = signer.public_jwk();
-        jwk["kid"] = "k1".into();
-        let told = Arc::new(Told {
-            issuer: issuer.clone(),
-            jwk,
-            is_down: AtomicBool::new(false),
-            asked: AtomicU32::new(0),
-        });
-        let router = Router::new()
-            .route("/.well-known/openid-configuration", get(discovery))
-            .route("/openid/v1/jwks", get(keys))
-            .with_state(told.clone());
-        tokio::spawn(axum::serve(listener, router).into_future());
-        Self {
-            issuer,
-            signer,
-            told,
-        }
-    }
-
-    fn claims(&self, audience: &str) -> Value {
-        let now = jiff::Timestamp::now().as_second();
-        json!({
-            "iss": self.issuer, "sub": SUBJECT, "aud": [audience], "iat": now, "nbf": now,
-            "exp": now + 600, "jti": uuid::Uuid::new_v4(),
-            "kubernetes.io": {"namespace": "shop", "serviceaccount": {"name": "buyer"}},
-        })
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        self.sign_as("k1", claims)
-    }
-
-    fn sign_as(&self, kid: &str, claims: &Value) -> String {
-        let header = json!({"alg": "ES256", "kid": kid});
-        self.signer.sign(&header, claims).unwrap()
-    }
-
-    fn asked(&self) -> u32 {
-        self.told.asked.load(Ordering::Relaxed)
-    }
-
-    fn go_down(&self) {
-        self.told.is_down.store(true, Ordering::Relaxed);
-    }
-}
-
-async fn discovery(State(told): State<Arc<Told>>) -> Result<String, StatusCode> {
-    told.answer(&json!({
-        "issuer": told.issuer, "jwks_uri": format!("{}/openid/v1/jwks", told.issuer),
-    }))
-}
-
-async fn keys(State(told): State<Arc<Told>>) -> Result<String, StatusCode> {
-    told.answer(&json!({"keys": [told.jwk]}))
-}
-
-impl Told {
-    fn answer(&self, body: &Value) -> Result<String, StatusCode> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        if self.is_down.load(Ordering::Relaxed) {
-            return Err(StatusCode::SERVICE_UNAVAILABLE);
-        }
-        Ok(body.to_string())
-    }
-}
 
 /// A workspace at an installation that may ask the cluster, and an agent that nothing proves yet.
 struct Place {

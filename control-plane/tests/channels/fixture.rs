@@ -178,7 +178,7 @@ impl Fixture {
     }
 
     /// As if the time had passed that is waited after so many attempts.
-    pub async fn skip_pause(&self, attempt: usize) {
+    pub async fn end_pause(&self, attempt: usize) {
         self.world
             .sql(&format!(
                 "update ah5.t_notification_channels c set busy_until = now()

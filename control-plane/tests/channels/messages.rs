@@ -106,7 +106,7 @@ async fn what_is_over_is_edited_however_it_ended_and_not_sent_any_more() {
     let waits = async || fixture.waiting().await == 1;
     fixture.until("a message waits", waits).await;
     fixture.decide(&quick, "approve").await;
-    fixture.skip_pause(0).await;
+    fixture.end_pause(0).await;
     fixture.until_all_sent().await;
     let sent = fixture
         .requests(&format!("{TELEGRAM}/sendMessage"), 3)

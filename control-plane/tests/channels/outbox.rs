@@ -48,7 +48,7 @@ async fn a_message_comes_again_under_its_id_until_it_is_taken() {
     for attempt in 2..=4 {
         fixture.requests("/hook", attempt).await;
         fixture.until_put_off(attempt).await;
-        fixture.skip_pause(attempt).await;
+        fixture.end_pause(attempt).await;
     }
     fixture.requests("/hook", 5).await;
     fixture.until_all_sent().await;
@@ -86,7 +86,7 @@ async fn what_never_arrives_is_given_up_and_people_are_told() {
     for attempt in 1..=7 {
         fixture.requests("/hook", attempt).await;
         fixture.until_put_off(attempt).await;
-        fixture.skip_pause(attempt).await;
+        fixture.end_pause(attempt).await;
     }
     fixture.requests("/hook", 8).await;
     fixture.until_all_sent().await;

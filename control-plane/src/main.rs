@@ -26,6 +26,7 @@ mod router;
 mod routes;
 mod serve;
 mod social;
+mod vault;
 mod workload;
 
 use std::path::{Path, PathBuf};

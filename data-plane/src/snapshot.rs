@@ -20,7 +20,7 @@ use ah5_contracts::scope::Scopes;
 use ah5_policy::{CanonicalUrl, CompiledPolicy};
 use ah5_providers::service::Service;
 use ah5_security::token::VerificationKey;
-use ah5_security::vault::DataKey;
+use ah5_security::vault::{DataKey, Destinations};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -92,8 +92,8 @@ pub struct Connection {
     pub status: ConnectionStatus,
     /// Calls go here or below.
     pub base: CanonicalUrl,
-    /// The base URL as the credential is bound to it.
-    pub destination: String,
+    /// Where the credential is bound to go.
+    pub destinations: Destinations,
     pub auth: Auth,
     /// The provider's own name for the organisation that the account belongs to.
     pub tenant: Option<Arc<str>>,
@@ -103,6 +103,10 @@ pub struct Connection {
 pub struct Credential {
     pub version: i64,
     pub sealed: Vec<u8>,
+    /// When it is good no more, in seconds since 1970-01-01 UTC; `None` if the provider did not say.
+    pub expires: Option<i64>,
+    /// It can be had anew.
+    pub is_refreshable: bool,
 }
 
 pub struct Policy {

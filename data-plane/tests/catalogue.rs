@@ -12,7 +12,7 @@ use ah5_harness::stack::Stack;
 use ah5_providers::catalogue;
 use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
-use ah5_security::vault::SealContext;
+use ah5_security::vault::{Destinations, SealContext};
 use ah5_store::connections::{self, NewConnection};
 use ah5_store::database::Database;
 use ah5_store::tenant::Tenant;
@@ -80,7 +80,7 @@ impl Connected {
             version: 1,
             service: &service.id,
             auth: &auth,
-            destinations: &[&base],
+            destinations: &Destinations::new(&base),
         };
         let connection = NewConnection {
             id,
@@ -90,6 +90,8 @@ impl Connected {
             base_url: &base,
             auth: &serde_json::to_value(&auth).unwrap(),
             granted_scopes: &[],
+            oauth: None,
+            mail: None,
             sealed: &key.seal(&context, &SecretText::new(secret.to_owned())),
         };
         connections::insert(&tenant, &connection).await.unwrap();

@@ -1,7 +1,7 @@
 //! The snapshot, kept from a real PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ah5_contracts::connection::Auth;
@@ -13,7 +13,7 @@ use ah5_harness::postgres::Cluster;
 use ah5_policy::{CanonicalUrl, Facts};
 use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
-use ah5_security::vault::{DataKey, SealContext};
+use ah5_security::vault::{DataKey, Destinations, SealContext};
 use ah5_store::connections::NewConnection;
 use ah5_store::database::Database;
 use ah5_store::migrate::{self, Passwords};
@@ -99,6 +99,8 @@ impl Installation {
             base_url: BASE,
             auth: &json!({"kind": "bearer"}),
             granted_scopes: &[],
+            oauth: None,
+            mail: None,
             sealed: &sealed,
         };
         connections::insert(&tenant, &connection).await.unwrap();
@@ -125,7 +127,7 @@ impl Installation {
             version: 1,
             service: "custom-http",
             auth: &Auth::Bearer,
-            destinations: &[BASE],
+            destinations: &DESTINATIONS,
         }
     }
 
@@ -145,6 +147,7 @@ impl Installation {
 }
 
 const BASE: &str = "https://api.example.com/v2";
+static DESTINATIONS: LazyLock<Destinations> = LazyLock::new(|| Destinations::new(BASE));
 
 /// The workspace, once it looks as expected.
 async fn eventually(

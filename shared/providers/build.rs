@@ -5,11 +5,12 @@ use std::path::Path;
 use std::{fs, io};
 
 fn main() -> io::Result<()> {
-    let out = std::env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
+    let folder_of = |name| std::env::var_os(name).ok_or(io::ErrorKind::NotFound);
+    let (out, root) = (folder_of("OUT_DIR")?, folder_of("CARGO_MANIFEST_DIR")?);
     let mut text = String::new();
     for (name, folder) in [("SERVICES", "services"), ("OAUTH", "oauth")] {
         println!("cargo::rerun-if-changed={folder}");
-        let files = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let files = Path::new(&root).join(folder);
         let mut files: Vec<_> = fs::read_dir(files)?
             .map(|entry| Ok(entry?.path()))
             .collect::<io::Result<_>>()?;

@@ -10,15 +10,16 @@ use ah5_providers::catalogue;
 use ah5_providers::inject::inject;
 use ah5_providers::service::{Credential, Service};
 use ah5_security::secret::SecretText;
-use ah5_security::vault::{DataKey, SealContext};
+use ah5_security::vault::{Destinations, SealContext};
+use ah5_store::StoreError;
 use ah5_store::connections::{self, Connection};
 use ah5_store::tenant::Tenant;
-use ah5_store::{StoreError, workspaces};
 use axum::http::{Method, Request, StatusCode, header};
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::vault::{self, data_key};
 
 use super::exchange::{Exchange, retry_after};
 use super::message::clean;
@@ -91,11 +92,11 @@ impl Bot {
         let context = SealContext {
             workspace: tenant.workspace(),
             connection: connection.id,
-            field: "secret",
+            field: vault::SECRET,
             version: sealed.version,
             service: &service.id,
             auth: &auth,
-            destinations: &[&base.to_string()],
+            destinations: &Destinations::new(&base.to_string()),
         };
         let key = data_key(app, tenant).await?.ok_or(NoBot::Sealed)?;
         let token = key.open(&context, &sealed.sealed).map_err(|error| {
@@ -158,16 +159,6 @@ impl Bot {
             after: retry_after(&head.headers),
         })
     }
-}
-
-/// The workspace's own; `None` if it is gone or not under this ring.
-pub async fn data_key(app: &App, tenant: &Tenant<'_>) -> Result<Option<DataKey>, StoreError> {
-    let Some(wrapped) = workspaces::data_key(tenant).await? else {
-        return Ok(None);
-    };
-    let ring = app.ring();
-    let key = ring.unwrap(tenant.workspace(), &wrapped.ring_key_id, &wrapped.bytes);
-    Ok(key.ok())
 }
 
 /// Where a bot's token goes, and how.

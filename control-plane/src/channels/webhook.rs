@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 use url::{Host, Url};
 use uuid::Uuid;
 
-use super::bot::data_key;
 use super::exchange::{Exchange, retry_after};
 use super::message::Message;
 use super::{Kind, Undelivered, setting};
 use crate::app::{App, time};
 use crate::error::AppError;
+use crate::vault::data_key;
 
 /// Where it goes, and what it is signed with.
 pub struct Webhook {

@@ -7,20 +7,21 @@ use serde_json::{Value, json};
 
 use ah5_contracts::audit::Action;
 use ah5_contracts::connection::Auth;
-use ah5_contracts::id::{ConnectionId, WorkspaceId};
+use ah5_contracts::id::ConnectionId;
 use ah5_providers::custom::{self, Custom};
 use ah5_security::secret::SecretText;
-use ah5_security::vault::SealContext;
+use ah5_security::vault::{Destinations, SealContext};
+use ah5_store::agents;
 use ah5_store::connections::{self, Connection, NewConnection};
 use ah5_store::policies::{self, Policy};
 use ah5_store::tenant::Tenant;
-use ah5_store::{agents, workspaces};
 
 use crate::app::{App, Record, time};
 use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
 use crate::input::{Input, not_blank};
 use crate::routes::policies::policy_json;
+use crate::vault;
 
 pub mod bot_token;
 
@@ -85,16 +86,16 @@ pub async fn connect(
     let (id, base_url) = (ConnectionId::random(), checked.base_url.to_string());
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-    let sealed = seal(
-        &app,
-        &tenant,
-        id,
+    let context = SealContext {
+        workspace: tenant.workspace(),
+        connection: id,
+        field: vault::SECRET,
+        version: 1,
         service,
-        &base_url,
-        &checked.auth,
-        &secret,
-    )
-    .await?;
+        auth: &checked.auth,
+        destinations: &Destinations::new(&base_url),
+    };
+    let sealed = vault::key(&app, &tenant).await?.seal(&context, &secret);
     let auth = serde_json::to_value(&checked.auth).map_err(AppError::internal)?;
     let new = NewConnection {
         id,
@@ -104,6 +105,8 @@ pub async fn connect(
         base_url: &base_url,
         auth: &auth,
         granted_scopes: &[],
+        oauth: None,
+        mail: None,
         sealed: &sealed,
     };
     connections::insert(&tenant, &new).await?;
@@ -199,34 +202,6 @@ fn auth(input: &Input) -> Result<Auth, AppError> {
              {\"kind\":\"query\",\"name\"} or {\"kind\":\"basic\",\"username\"}",
         )
     })
-}
-
-async fn seal(
-    app: &App,
-    tenant: &Tenant<'_>,
-    connection: ConnectionId,
-    service: &str,
-    base_url: &str,
-    auth: &Auth,
-    secret: &SecretText,
-) -> Result<Vec<u8>, AppError> {
-    let workspace: WorkspaceId = tenant.workspace();
-    let wrapped = workspaces::data_key(tenant).await?;
-    let wrapped = wrapped.ok_or_else(|| AppError::internal("the workspace has no data key"))?;
-    let key = app
-        .ring()
-        .unwrap(workspace, &wrapped.ring_key_id, &wrapped.bytes)
-        .map_err(AppError::internal)?;
-    let context = SealContext {
-        workspace,
-        connection,
-        field: "secret",
-        version: 1,
-        service,
-        auth,
-        destinations: &[base_url],
-    };
-    Ok(key.seal(&context, secret))
 }
 
 fn connection_json(connection: &Connection, policies: Vec<Value>) -> Value {

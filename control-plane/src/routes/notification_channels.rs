@@ -17,12 +17,12 @@ use ah5_store::tenant::Tenant;
 
 use crate::app::{App, Record, time};
 use crate::auth::caller::Caller;
-use crate::channels::bot::data_key;
 use crate::channels::webhook::context;
 use crate::channels::{Kind, address_of, setting};
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
 use crate::owners::tell_owners;
+use crate::vault;
 
 pub mod address;
 pub mod code;
@@ -167,8 +167,7 @@ async fn check_connection(
 type Sealed = (Option<SecretText>, Option<Vec<u8>>);
 
 async fn sealed_secret(app: &App, tenant: &Tenant<'_>, config: &Value) -> Result<Sealed, AppError> {
-    let key = data_key(app, tenant).await?;
-    let key = key.ok_or_else(|| AppError::internal("the workspace's data key does not open"))?;
+    let key = vault::key(app, tenant).await?;
     let (secret, url) = (
         webhook::secret(),
         config["url"].as_str().unwrap_or_default(),

@@ -167,7 +167,7 @@ fn open(
         version: credential.version,
         service: &connection.service.id,
         auth: &connection.auth,
-        destinations: &[&connection.destination],
+        destinations: &connection.destinations,
     };
     let secret = key.open(&context, &credential.sealed).map_err(|error| {
         tracing::error!(connection = %id, %error, "a credential does not open");

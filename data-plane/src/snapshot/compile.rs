@@ -13,6 +13,7 @@ use ah5_security::hash::sha256;
 use ah5_security::ring::{KeyRing, PublicKeyRow};
 use ah5_security::token::{KeyKind, VerificationKey};
 use ah5_store::snapshot::{ConnectionRow, GlobalRows, KeyRow, PolicyRow, WorkspaceRows};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Agent, Compiled, Connection, Credential, Globals, PersonalToken, Policy, Workspace};
@@ -132,14 +133,17 @@ fn connection(row: ConnectionRow) -> Option<Connection> {
     }
     Some(Connection {
         base,
-        destination: row.base_url,
+        destinations: row.destinations,
         service,
         status: ConnectionStatus::from_stored(&row.status),
         auth,
         tenant: row.tenant.map(Into::into),
-        credential: row
-            .credential
-            .map(|(version, sealed)| Credential { version, sealed }),
+        credential: row.credential.map(|row| Credential {
+            version: row.version,
+            sealed: row.sealed,
+            expires: row.expires_at.map(Timestamp::as_second),
+            is_refreshable: row.is_refreshable,
+        }),
     })
 }
 

@@ -57,6 +57,61 @@ impl Auth {
     }
 }
 
+/// Where a mailbox is read and where its letters are handed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    pub imap: MailServer,
+    pub smtp: MailServer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailServer {
+    /// Canonical: lower case, no trailing dot.
+    pub host: String,
+    pub port: u16,
+    pub security: MailSecurity,
+    pub username: String,
+}
+
+/// How a mail server's connection is protected (RFC 8314).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailSecurity {
+    /// From the first byte.
+    Tls,
+    /// By a command, without which nothing else is said.
+    StartTls,
+    /// Not at all: only to servers that the operator exempted.
+    None,
+}
+
+impl MailServer {
+    /// One text for all of it: what a password is bound to.
+    #[must_use]
+    pub fn bound(&self) -> String {
+        let Self {
+            host,
+            port,
+            security,
+            username,
+        } = self;
+        format!("{host}:{port} {} {username}", security.as_str())
+    }
+}
+
+impl MailSecurity {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::StartTls => "start_tls",
+            Self::None => "none",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionStatus {

@@ -68,7 +68,11 @@ id! {
     ConnectionId,
     InvitationId,
     NotificationId,
+    /// A client registered at a provider, of one workspace.
+    OAuthAppId,
     PasskeyId,
+    /// A consent that a person was sent to a provider for.
+    PendingConnectionId,
     PermissionRequestId,
     PersonalTokenId,
     PolicyId,

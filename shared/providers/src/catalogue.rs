@@ -34,6 +34,11 @@ pub fn oauth(provider: &str) -> Option<&'static OAuth> {
     CATALOGUE.oauth.get(provider)
 }
 
+/// Every way of doing OAuth.
+pub fn dialects() -> impl Iterator<Item = &'static OAuth> {
+    CATALOGUE.oauth.values()
+}
+
 /// A file that is no good.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}.toml: {why}")]

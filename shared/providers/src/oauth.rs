@@ -38,6 +38,9 @@ pub struct OAuth {
     #[serde(default)]
     pub token_request: TokenRequest,
     pub refresh: Refresh,
+    /// Errors of the token endpoint that mean what `invalid_grant` means.
+    #[serde(default)]
+    pub grant_errors: Vec<String>,
     /// What stands for `{tenant}` if an account names none.
     pub default_tenant: Option<String>,
 }
@@ -83,6 +86,12 @@ impl OAuth {
             return None;
         }
         CanonicalUrl::parse(&template.replace("{tenant}", tenant)).ok()
+    }
+
+    /// Whether this error of the token endpoint says that the grant is no more.
+    #[must_use]
+    pub fn ends_grant(&self, error: &str) -> bool {
+        self.grant_errors.iter().any(|known| known == error)
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {

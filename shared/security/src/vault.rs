@@ -9,7 +9,7 @@ use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use zeroize::Zeroizing;
 
 use ah5_contracts::connection::Auth;
-use ah5_contracts::id::{ApprovalId, ConnectionId, WorkspaceId};
+use ah5_contracts::id::{ApprovalId, ConnectionId, OAuthAppId, WorkspaceId};
 
 use crate::encode::Fields;
 use crate::random;
@@ -29,8 +29,25 @@ pub struct SealContext<'a> {
     pub version: i64,
     pub service: &'a str,
     pub auth: &'a Auth,
-    /// Where the secret may go: base URL, mail hosts, token endpoint. Order matters.
-    pub destinations: &'a [&'a str],
+    pub destinations: &'a Destinations,
+}
+
+/// Where a connection's secrets may go, and in whose name: its base URL first, then what only some
+/// have. Another order is another binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destinations(Vec<String>);
+
+/// What the secret of an OAuth client is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct OAuthAppContext<'a> {
+    pub workspace: WorkspaceId,
+    pub app: OAuthAppId,
+    /// Counts the secrets that the app has had.
+    pub version: i64,
+    pub provider: &'a str,
+    pub client_id: &'a str,
+    /// The only place that the secret is shown to.
+    pub token_url: &'a str,
 }
 
 /// What a request is bound to that waits for an approval.
@@ -108,6 +125,22 @@ impl DataKey {
     }
 
     #[must_use]
+    pub fn seal_oauth_app(&self, context: &OAuthAppContext<'_>, secret: &SecretText) -> Vec<u8> {
+        seal(&self.cipher, &context.encode(), secret.expose().as_bytes())
+    }
+
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_oauth_app(
+        &self,
+        context: &OAuthAppContext<'_>,
+        sealed: &[u8],
+    ) -> Result<SecretText, OpenError> {
+        let opened = open(&self.cipher, &context.encode(), sealed)?;
+        opened.into_text().ok_or(OpenError)
+    }
+
+    #[must_use]
     pub fn seal_channel(&self, context: &ChannelContext<'_>, secret: &SecretText) -> Vec<u8> {
         seal(&self.cipher, &context.encode(), secret.expose().as_bytes())
     }
@@ -145,10 +178,57 @@ impl SealContext<'_> {
         if let Some(name) = self.auth.second_name() {
             fields = fields.text(name);
         }
-        for destination in self.destinations {
+        for destination in &self.destinations.0 {
             fields = fields.text(destination);
         }
         fields.finish()
+    }
+}
+
+// === impl Destinations ===
+
+impl Destinations {
+    #[must_use]
+    pub fn new(base_url: &str) -> Self {
+        Self(vec![base_url.to_owned()])
+    }
+
+    /// Where the refresh token is shown.
+    #[must_use]
+    pub fn token_url(self, url: Option<&str>) -> Self {
+        self.and("token_url", url)
+    }
+
+    /// Whose client the provider's consent was given to; `None` is the installation's own.
+    #[must_use]
+    pub fn oauth_app(self, app: Option<OAuthAppId>) -> Self {
+        self.and("oauth_app", app.map(|app| app.to_string()).as_deref())
+    }
+
+    /// Each server with all that is known of it.
+    #[must_use]
+    pub fn mail(self, imap: &str, smtp: &str) -> Self {
+        self.and("imap", Some(imap)).and("smtp", Some(smtp))
+    }
+
+    fn and(mut self, kind: &str, value: Option<&str>) -> Self {
+        self.0.extend(value.map(|value| format!("{kind}={value}")));
+        self
+    }
+}
+
+// === impl OAuthAppContext ===
+
+impl OAuthAppContext<'_> {
+    fn encode(&self) -> Vec<u8> {
+        Fields::new("ah5.oauth-app.v1")
+            .bytes(self.workspace.uuid().as_bytes())
+            .bytes(self.app.uuid().as_bytes())
+            .number(self.version)
+            .text(self.provider)
+            .text(self.client_id)
+            .text(self.token_url)
+            .finish()
     }
 }
 

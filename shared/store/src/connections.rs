@@ -1,10 +1,13 @@
 //! `t_connections` and `t_connection_credentials`: provider accounts and their sealed secrets.
 
 use jiff::Timestamp;
+use serde::Deserialize as _;
 use serde_json::Value;
 use tokio_postgres::Row;
 
-use ah5_contracts::id::ConnectionId;
+use ah5_contracts::connection::Mail;
+use ah5_contracts::id::{ConnectionId, OAuthAppId};
+use ah5_security::vault::Destinations;
 
 use crate::StoreError;
 use crate::tenant::Tenant;
@@ -16,7 +19,16 @@ pub struct Connection {
     pub label: String,
     pub status: String,
     pub base_url: String,
+    pub auth: Value,
+    /// Whose client was consented to; `None` is the installation's own, or there is no OAuth.
+    pub oauth_app: Option<OAuthAppId>,
+    pub token_url: Option<String>,
+    pub mail: Option<Value>,
+    /// The provider's own name of the account.
+    pub account: Option<String>,
+    pub asked_scopes: Vec<String>,
     pub granted_scopes: Vec<String>,
+    pub reauth_reason: Option<String>,
     pub metadata: Value,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -30,8 +42,22 @@ pub struct NewConnection<'a> {
     pub base_url: &'a str,
     pub auth: &'a Value,
     pub granted_scopes: &'a [String],
+    pub oauth: Option<NewOAuth<'a>>,
+    pub mail: Option<&'a Value>,
     /// The credential, version 1, sealed for exactly this connection.
     pub sealed: &'a [u8],
+}
+
+/// What a connection by OAuth has besides.
+#[derive(Clone, Copy)]
+pub struct NewOAuth<'a> {
+    pub app: Option<OAuthAppId>,
+    pub token_url: &'a str,
+    pub account: Option<&'a str>,
+    pub asked_scopes: &'a [String],
+    /// The refresh token, sealed as field `refresh` of the same version.
+    pub sealed_refresh: Option<&'a [u8]>,
+    pub expires_at: Option<Timestamp>,
 }
 
 /// # Errors
@@ -39,9 +65,12 @@ pub struct NewConnection<'a> {
 pub async fn insert(tenant: &Tenant<'_>, new: &NewConnection<'_>) -> Result<(), StoreError> {
     let workspace = tenant.workspace().uuid();
     let sql = "insert into ah5.t_connections
-                   (id, workspace_id, provider, service, label, base_url, auth, granted_scopes)
-               values ($1, $2, $3, $4, $5, $6, $7, $8)";
+                   (id, workspace_id, provider, service, label, base_url, auth, granted_scopes,
+                    oauth_app_id, token_url, account, asked_scopes, mail)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     let id = new.id.uuid();
+    let app = new.oauth.and_then(|oauth| oauth.app).map(OAuthAppId::uuid);
+    let none: &[String] = &[];
     tenant
         .execute(
             sql,
@@ -54,12 +83,22 @@ pub async fn insert(tenant: &Tenant<'_>, new: &NewConnection<'_>) -> Result<(), 
                 &new.base_url,
                 new.auth,
                 &new.granted_scopes,
+                &app,
+                &new.oauth.map(|oauth| oauth.token_url),
+                &new.oauth.and_then(|oauth| oauth.account),
+                &new.oauth.map_or(none, |oauth| oauth.asked_scopes),
+                &new.mail,
             ],
         )
         .await?;
-    let sql = "insert into ah5.t_connection_credentials (connection_id, workspace_id, sealed)
-               values ($1, $2, $3)";
-    tenant.execute(sql, &[&id, &workspace, &new.sealed]).await?;
+    let sql = "insert into ah5.t_connection_credentials
+                   (connection_id, workspace_id, sealed, sealed_refresh, expires_at)
+               values ($1, $2, $3, $4, $5)";
+    let refresh = new.oauth.and_then(|oauth| oauth.sealed_refresh);
+    let expires_at = new.oauth.and_then(|oauth| oauth.expires_at);
+    tenant
+        .execute(sql, &[&id, &workspace, &new.sealed, &refresh, &expires_at])
+        .await?;
     Ok(())
 }
 
@@ -131,6 +170,8 @@ pub async fn get(tenant: &Tenant<'_>, id: ConnectionId) -> Result<Option<Connect
 /// A credential as it is kept, and which version of it this is.
 pub struct Credential {
     pub sealed: Vec<u8>,
+    pub sealed_refresh: Option<Vec<u8>>,
+    pub expires_at: Option<Timestamp>,
     pub version: i64,
 }
 
@@ -142,11 +183,14 @@ pub async fn credential(
     tenant: &Tenant<'_>,
     id: ConnectionId,
 ) -> Result<Option<Credential>, StoreError> {
-    let sql = "select sealed, version from ah5.t_connection_credentials where connection_id = $1";
+    let sql = "select sealed, sealed_refresh, expires_at, version
+               from ah5.t_connection_credentials where connection_id = $1";
     let row = tenant.query_opt(sql, &[&id.uuid()]).await?;
     Ok(row.map(|row| Credential {
         sealed: row.get(0),
-        version: row.get(1),
+        sealed_refresh: row.get(1),
+        expires_at: row.get(2),
+        version: row.get(3),
     }))
 }
 
@@ -178,7 +222,42 @@ pub async fn revoke(tenant: &Tenant<'_>, id: ConnectionId) -> Result<(), StoreEr
     crate::policies::revoke_of_connection(tenant, id).await
 }
 
-const COLUMNS: &str = "id, provider, service, label, status, base_url, granted_scopes, metadata, \
+// === impl Connection ===
+
+impl Connection {
+    /// What its secrets are bound to.
+    #[must_use]
+    pub fn destinations(&self) -> Destinations {
+        destinations(
+            &self.base_url,
+            self.token_url.as_deref(),
+            self.oauth_app,
+            self.mail.as_ref(),
+        )
+    }
+}
+
+/// What a connection's secrets are bound to, from what its row says.
+#[must_use]
+pub fn destinations(
+    base_url: &str,
+    token_url: Option<&str>,
+    oauth_app: Option<OAuthAppId>,
+    mail: Option<&Value>,
+) -> Destinations {
+    let destinations = Destinations::new(base_url)
+        .token_url(token_url)
+        .oauth_app(oauth_app);
+    match mail.map(Mail::deserialize) {
+        None => destinations,
+        Some(Ok(mail)) => destinations.mail(&mail.imap.bound(), &mail.smtp.bound()),
+        // Nothing was ever sealed for it.
+        Some(Err(_)) => destinations.mail("malformed", "malformed"),
+    }
+}
+
+const COLUMNS: &str = "id, provider, service, label, status, base_url, auth, oauth_app_id, token_url, \
+                       mail, account, asked_scopes, granted_scopes, reauth_reason, metadata, \
                        created_at, updated_at";
 
 fn read(row: &Row) -> Connection {
@@ -189,6 +268,15 @@ fn read(row: &Row) -> Connection {
         label: row.get("label"),
         status: row.get("status"),
         base_url: row.get("base_url"),
+        auth: row.get("auth"),
+        oauth_app: row
+            .get::<_, Option<_>>("oauth_app_id")
+            .map(OAuthAppId::from_uuid),
+        token_url: row.get("token_url"),
+        mail: row.get("mail"),
+        account: row.get("account"),
+        asked_scopes: row.get("asked_scopes"),
+        reauth_reason: row.get("reauth_reason"),
         granted_scopes: row.get("granted_scopes"),
         metadata: row.get("metadata"),
         created_at: row.get("created_at"),

@@ -1,15 +1,19 @@
 //! What a data plane needs to know of a workspace, read in one transaction together with the
 //! version it belongs to.
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 use uuid::Uuid;
 
 use ah5_contracts::id::{
-    AgentId, ConnectionId, PersonalTokenId, PolicyId, SessionId, UserId, WorkspaceId,
+    AgentId, ConnectionId, OAuthAppId, PersonalTokenId, PolicyId, SessionId, UserId, WorkspaceId,
 };
 
+use ah5_security::vault::Destinations;
+
 use crate::StoreError;
+use crate::connections::destinations;
 
 /// The workspace id under which global changes are versioned.
 pub const GLOBAL: WorkspaceId = WorkspaceId::from_uuid(Uuid::nil());
@@ -44,8 +48,17 @@ pub struct ConnectionRow {
     pub auth: Value,
     /// The provider's own name for the organisation that the account belongs to.
     pub tenant: Option<String>,
-    /// Version and envelope.
-    pub credential: Option<(i64, Vec<u8>)>,
+    pub destinations: Destinations,
+    pub credential: Option<CredentialRow>,
+}
+
+pub struct CredentialRow {
+    pub version: i64,
+    pub sealed: Vec<u8>,
+    /// When it is good no more, as far as the provider said.
+    pub expires_at: Option<Timestamp>,
+    /// It can be had anew.
+    pub is_refreshable: bool,
 }
 
 pub struct PolicyRow {
@@ -205,22 +218,35 @@ async fn connections(
 ) -> Result<Vec<ConnectionRow>, StoreError> {
     let sql = "
         select c.id, c.provider, c.service, c.label, c.status, c.base_url, c.auth, s.version, s.sealed,
-               c.metadata->>'tenantId'
+               c.metadata->>'tenantId', s.expires_at, s.sealed_refresh is not null,
+               c.token_url, c.oauth_app_id, c.mail
         from ah5.t_connections c
         left join ah5.t_connection_credentials s
             on s.connection_id = c.id and s.workspace_id = c.workspace_id
         where c.workspace_id = $1";
     let rows = tx.query(sql, &[&workspace]).await?;
-    let connection = |row: tokio_postgres::Row| ConnectionRow {
-        id: ConnectionId::from_uuid(row.get(0)),
-        provider: row.get(1),
-        service: row.get(2),
-        label: row.get(3),
-        status: row.get(4),
-        base_url: row.get(5),
-        auth: row.get(6),
-        credential: row.get::<_, Option<i64>>(7).zip(row.get(8)),
-        tenant: row.get(9),
+    let connection = |row: tokio_postgres::Row| {
+        let base_url: String = row.get(5);
+        let (token_url, mail): (Option<String>, Option<Value>) = (row.get(12), row.get(14));
+        let app = row.get::<_, Option<Uuid>>(13).map(OAuthAppId::from_uuid);
+        let version: Option<i64> = row.get(7);
+        ConnectionRow {
+            id: ConnectionId::from_uuid(row.get(0)),
+            provider: row.get(1),
+            service: row.get(2),
+            label: row.get(3),
+            status: row.get(4),
+            auth: row.get(6),
+            tenant: row.get(9),
+            destinations: destinations(&base_url, token_url.as_deref(), app, mail.as_ref()),
+            base_url,
+            credential: version.map(|version| CredentialRow {
+                version,
+                sealed: row.get(8),
+                expires_at: row.get(10),
+                is_refreshable: row.get(11),
+            }),
+        }
     };
     Ok(rows.into_iter().map(connection).collect())
 }
@@ -271,7 +297,7 @@ async fn personal_tokens(
         user: UserId::from_uuid(row.get(1)),
         hash: row.get(2),
         scopes: row.get(3),
-        expires: row.get::<_, jiff::Timestamp>(4).as_second(),
+        expires: row.get::<_, Timestamp>(4).as_second(),
     };
     Ok(rows.into_iter().map(token).collect())
 }

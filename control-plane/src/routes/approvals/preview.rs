@@ -9,10 +9,10 @@ use ah5_policy::body::Json;
 use ah5_security::vault::RequestContext;
 use ah5_store::approvals::{self, Approval};
 use ah5_store::tenant::Tenant;
-use ah5_store::workspaces;
 
 use crate::app::App;
 use crate::error::AppError;
+use crate::vault;
 
 mod mail;
 mod mask;
@@ -60,12 +60,7 @@ pub async fn open(
         return Ok(None);
     };
     let workspace = tenant.workspace();
-    let wrapped = workspaces::data_key(tenant).await?;
-    let wrapped = wrapped.ok_or_else(|| AppError::internal("the workspace has no data key"))?;
-    let key = app
-        .ring()
-        .unwrap(workspace, &wrapped.ring_key_id, &wrapped.bytes)
-        .map_err(AppError::internal)?;
+    let key = vault::key(app, tenant).await?;
     let context = RequestContext {
         workspace,
         approval: approval.id,

@@ -10,6 +10,7 @@ use ah5_contracts::id::ConnectionId;
 use ah5_providers::catalogue;
 use ah5_providers::service::{Credential, Service};
 use ah5_security::secret::SecretText;
+use ah5_security::vault::{Destinations, SealContext};
 use ah5_store::connections::{self, NewConnection};
 use ah5_store::tenant::Tenant;
 
@@ -20,7 +21,8 @@ use crate::channels::{Kind, Undelivered, slack, telegram};
 use crate::error::{AppError, AppResult};
 use crate::input::{Input, not_blank};
 
-use super::{check_label, seal};
+use super::check_label;
+use crate::vault;
 
 pub async fn connect(
     State(app): State<App>,
@@ -45,7 +47,16 @@ pub async fn connect(
     };
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-    let sealed = seal(&app, &tenant, id, &service.id, &base_url, &auth, &sealable).await?;
+    let context = SealContext {
+        workspace: tenant.workspace(),
+        connection: id,
+        field: vault::SECRET,
+        version: 1,
+        service: &service.id,
+        auth: &auth,
+        destinations: &Destinations::new(&base_url),
+    };
+    let sealed = vault::key(&app, &tenant).await?.seal(&context, &sealable);
     let auth = serde_json::to_value(&auth).map_err(AppError::internal)?;
     let new = NewConnection {
         id,
@@ -55,6 +66,8 @@ pub async fn connect(
         base_url: &base_url,
         auth: &auth,
         granted_scopes: &service.granted_scopes,
+        oauth: None,
+        mail: None,
         sealed: &sealed,
     };
     connections::insert(&tenant, &new).await?;

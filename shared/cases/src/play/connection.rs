@@ -7,7 +7,7 @@ use ah5_harness::stack::home::DATABASE;
 use ah5_providers::catalogue;
 use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
-use ah5_security::vault::{DataKey, SealContext};
+use ah5_security::vault::{DataKey, Destinations, SealContext};
 use ah5_store::connections::{self, NewConnection};
 use ah5_store::database::Database;
 use ah5_store::tenant::Tenant;
@@ -108,7 +108,7 @@ async fn insert(
         version: 1,
         service: wanted.service,
         auth: &auth,
-        destinations: &[&wanted.origin],
+        destinations: &Destinations::new(&wanted.origin),
     };
     let sealed = key.seal(&context, &SecretText::new(SECRET.to_owned()));
     let new = NewConnection {
@@ -119,6 +119,8 @@ async fn insert(
         base_url: &wanted.origin,
         auth: &serde_json::to_value(&auth)?,
         granted_scopes: &[],
+        oauth: None,
+        mail: None,
         sealed: &sealed,
     };
     connections::insert(tenant, &new).await?;

@@ -1,6 +1,10 @@
+use std::sync::LazyLock;
+
 use super::*;
 
 const BEARER: Auth = Auth::Bearer;
+static BASE: LazyLock<Destinations> =
+    LazyLock::new(|| Destinations::new("https://api.example.com/v2"));
 
 fn context() -> SealContext<'static> {
     SealContext {
@@ -10,7 +14,7 @@ fn context() -> SealContext<'static> {
         version: 1,
         service: "custom-http",
         auth: &BEARER,
-        destinations: &["https://api.example.com/v2"],
+        destinations: &BASE,
     }
 }
 
@@ -36,6 +40,14 @@ fn opens_nowhere_but_where_it_was_sealed_for() {
     let header = Auth::Header {
         name: "x-api-key".into(),
     };
+    let (base, app) = (BASE.clone(), OAuthAppId::random());
+    let elsewhere = [
+        Destinations::new("https://evil.example.com/v2"),
+        base.clone()
+            .token_url(Some("https://evil.example.com/token")),
+        base.clone().oauth_app(Some(app)),
+        base.mail("evil.example.com:993", "mail.example.com:465"),
+    ];
     let others = [
         SealContext {
             workspace: WorkspaceId::random(),
@@ -61,20 +73,12 @@ fn opens_nowhere_but_where_it_was_sealed_for() {
             auth: &header,
             ..context()
         },
-        SealContext {
-            destinations: &["https://evil.example.com/v2"],
-            ..context()
-        },
-        SealContext {
-            destinations: &[],
-            ..context()
-        },
-        SealContext {
-            destinations: &["https://api.example.com/v2", "x"],
-            ..context()
-        },
     ];
-    for other in others {
+    let elsewhere = elsewhere.iter().map(|destinations| SealContext {
+        destinations,
+        ..context()
+    });
+    for other in others.into_iter().chain(elsewhere) {
         assert_eq!(
             key.open(&other, &sealed).unwrap_err(),
             OpenError,
@@ -138,6 +142,49 @@ fn a_channels_secret_opens_for_its_own_destination_only() {
         },
     ] {
         assert!(key.open_channel(&other, &sealed).is_err());
+    }
+    assert!(key.open(&context(), &sealed).is_err());
+}
+
+#[test]
+fn a_clients_secret_opens_for_its_own_app_and_token_endpoint_only() {
+    let key = DataKey::generate();
+    let own = OAuthAppContext {
+        workspace: "0191d2c0-0000-4000-8000-000000000001".parse().unwrap(),
+        app: "0191d2c0-0000-4000-8000-000000000003".parse().unwrap(),
+        version: 1,
+        provider: "google",
+        client_id: "client",
+        token_url: "https://oauth2.googleapis.com/token",
+    };
+    let sealed = key.seal_oauth_app(&own, &SecretText::new("s3cret-value".into()));
+    let opened = key.open_oauth_app(&own, &sealed).unwrap();
+    assert_eq!(opened.expose(), "s3cret-value");
+    let others = [
+        OAuthAppContext {
+            workspace: WorkspaceId::random(),
+            ..own
+        },
+        OAuthAppContext {
+            app: OAuthAppId::random(),
+            ..own
+        },
+        OAuthAppContext { version: 2, ..own },
+        OAuthAppContext {
+            provider: "microsoft",
+            ..own
+        },
+        OAuthAppContext {
+            client_id: "other",
+            ..own
+        },
+        OAuthAppContext {
+            token_url: "https://evil.example.com/token",
+            ..own
+        },
+    ];
+    for other in others {
+        assert!(key.open_oauth_app(&other, &sealed).is_err(), "{other:?}");
     }
     assert!(key.open(&context(), &sealed).is_err());
 }

@@ -15,6 +15,7 @@ use crate::owners::tell_owners;
 use crate::serve;
 
 pub mod keys;
+pub mod panic;
 pub mod restore;
 pub mod user;
 

@@ -20,6 +20,7 @@ mod mail;
 mod notices;
 mod openapi;
 mod owners;
+mod panic;
 mod passkey;
 mod people;
 mod router;
@@ -61,6 +62,8 @@ enum Command {
     Migrate,
     /// Print the OpenAPI document
     Openapi,
+    /// Stop everything in a workspace; without a step it says what would be stopped
+    Panic(commands::panic::Command),
     /// After a restore from a backup: end what it has brought back to life
     RestoreCheck,
     /// Print every route and who may call it, as JSON
@@ -93,6 +96,9 @@ fn main() -> ExitCode {
         Command::Openapi => {
             println!("{:#}", openapi::document());
             ExitCode::SUCCESS
+        }
+        Command::Panic(command) => {
+            runtime.block_on(operate(|app| commands::panic::run(app, command)))
         }
         Command::RestoreCheck => runtime.block_on(operate(commands::restore::run)),
         Command::Routes => {

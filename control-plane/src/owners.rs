@@ -92,6 +92,20 @@ async fn alert(tenant: &Tenant<'_>, record: &Record) -> Result<Notice, StoreErro
             "An agent does without proofs",
             format!("{person} lets the agent {named} use tokens without proof of possession."),
         ),
+        Action::PanicRevoked => (
+            "Every connection was revoked",
+            "The workspace's connections are no good any more; what each provider has to be told by \
+             hand stands in the answer."
+                .to_owned(),
+        ),
+        Action::VendingChanged => (
+            "What is handed out was changed",
+            format!(
+                "{person} set: access tokens to agents {}, credentials to admins {}.",
+                on_or_off(&record.details["modelA"]),
+                on_or_off(&record.details["resolve"]),
+            ),
+        ),
         other if is_operators(record) => (
             "An operator made a change",
             match subject(record) {
@@ -112,6 +126,14 @@ async fn alert(tenant: &Tenant<'_>, record: &Record) -> Result<Notice, StoreErro
         metadata: json!({"action": record.action.as_str(), "userId": subject(record)}),
         to: To::Everyone,
     })
+}
+
+fn on_or_off(value: &serde_json::Value) -> &'static str {
+    if value.as_bool() == Some(true) {
+        "on"
+    } else {
+        "off"
+    }
 }
 
 fn is_operators(record: &Record) -> bool {

@@ -198,6 +198,7 @@ async fn keep_house(app: App) {
             ah5_store::notifications::prune(&db).await?;
             ah5_store::sign_in_flows::prune(&db).await?;
             ah5_store::throttle::prune(&db).await?;
+            ah5_store::vending::prune(&db).await?;
             let late = ah5_store::mail_outbox::prune(&db).await?;
             if late > 0 {
                 tracing::error!(

@@ -2,8 +2,8 @@
 //! its snapshot, opens the credential, forwards what was judged, filters the answer and records it.
 //!
 //! Any number of replicas run side by side; the balancer sends an agent wherever it likes. Nothing
-//! here awaits the database on a call's path but approvals and limits per hour, and nothing here imports
-//! the control plane.
+//! here awaits the database on a call's path but approvals, limits per hour and the handing out of
+//! tokens, and nothing here imports the control plane.
 
 mod admin;
 pub mod admission;
@@ -22,3 +22,4 @@ pub mod snapshot;
 pub mod spool;
 mod streams;
 mod usage;
+mod vending;

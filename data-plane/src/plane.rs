@@ -22,6 +22,7 @@ use crate::snapshot::freshener::Freshener;
 use crate::spool::Recorder;
 use crate::streams::Streams;
 use crate::usage::Usage;
+use crate::vending::Vending;
 
 pub struct Plane {
     pub admission: Arc<Admission>,
@@ -46,6 +47,7 @@ pub struct Plane {
     pub trusted_proxies: Vec<IpNet>,
     pub upstreams: Upstreams,
     pub usage: Arc<Usage>,
+    pub vending: Vending,
 }
 
 // === impl Plane ===

@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ah5_contracts::policy::Model;
+use ah5_contracts::scope::Scope;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -22,6 +24,7 @@ mod collect;
 mod decide;
 mod envelope;
 mod forward;
+mod fresh;
 mod heavy;
 mod location;
 mod meter;
@@ -29,12 +32,15 @@ mod parse;
 mod refusal;
 mod relay;
 mod reply;
+mod resolve;
 mod target;
 mod toll;
 mod unseal;
+mod vend;
 mod wrap;
 
 use approve::Settled;
+use envelope::Envelope;
 use parse::AskedBody;
 
 pub use authenticate::{Caller, Identity, Now};
@@ -91,17 +97,29 @@ async fn steps(
         return Ok(answer::not_found(head));
     };
     call.route(found.route.endpoint);
+    if let (Right::Call, Some(person)) = (found.route.right, caller.person) {
+        person.needs(Scope::VaultExecute)?;
+    }
     let mut permit = plane.admission.permit(caller.workspace_id)?;
     // 2. What is asked: one canonical request.
     let mut asked = match found.route.endpoint {
         Endpoint::Execute => {
             let text = body::read(head, body, found.route.max_body, &mut permit).await?;
             renew(plane, &mut caller)?;
-            parse::envelope(plane, &mut caller, head, &text).await?
+            let envelope = Envelope::parse(&text)?;
+            if envelope.model == Model::A {
+                return vend::vend(plane, call, &mut caller, head, &envelope).await;
+            }
+            parse::envelope(plane, &mut caller, head, envelope).await?
         }
         Endpoint::ProxyByPath => parse::by_path(plane, &mut caller, head, found.rest, body).await?,
         Endpoint::ProxyByHeader => parse::by_header(plane, &mut caller, head, body).await?,
-        Endpoint::Resolve => return Err(resolve(&caller)),
+        Endpoint::Resolve => {
+            let user = resolve::person(&caller)?;
+            let text = body::read(head, body, found.route.max_body, &mut permit).await?;
+            renew(plane, &mut caller)?;
+            return resolve::resolve(plane, call, &mut caller, user, &text).await;
+        }
         Endpoint::Health => return Ok(answer::health()),
     };
     call.asked(&asked);
@@ -159,18 +177,4 @@ fn stale() -> Refusal {
 
 fn loop_detected() -> Refusal {
     Refusal::loop_detected("The request has been through this service already")
-}
-
-/// No workspace can turn credentials out yet, so nobody gets one.
-fn resolve(caller: &Caller) -> Refusal {
-    match caller.identity {
-        Identity::Agent(_) => Refusal::forbidden(
-            "Agents cannot access credentials/resolve directly.",
-            Some("Use vault/execute (Model B): the call is made for you.".to_owned()),
-        ),
-        Identity::User(_) => Refusal::forbidden(
-            "credentials/resolve is not enabled for this workspace",
-            None,
-        ),
-    }
 }

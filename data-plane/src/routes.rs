@@ -39,6 +39,8 @@ pub enum Right {
     /// Agents, and admins who name an agent.
     Call,
     Open,
+    /// Admins for themselves.
+    Resolve,
 }
 
 /// A route, and what its `*` stands for.
@@ -111,8 +113,8 @@ const TABLE: [Route; 5] = [
         endpoint: Endpoint::Resolve,
         methods: Methods::Post,
         path: "/credentials/resolve",
-        right: Right::Call,
-        max_body: 0,
+        right: Right::Resolve,
+        max_body: SMALL_BODY,
     },
     Route {
         endpoint: Endpoint::Health,
@@ -122,6 +124,8 @@ const TABLE: [Route; 5] = [
         max_body: 0,
     },
 ];
+
+const SMALL_BODY: usize = 16 * 1024;
 
 /// 10 MiB of provider request, and the envelope around it.
 const EXECUTE_BODY: usize = 11 * 1024 * 1024;

@@ -30,6 +30,7 @@ use crate::snapshot::keeper::Keeper;
 use crate::spool::Spool;
 use crate::streams::{self, Streams};
 use crate::usage::{self, Usage};
+use crate::vending::Vending;
 
 /// Connections for proofs that the database remembers.
 const PROOFS: usize = 2;
@@ -74,6 +75,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         trusted_proxies: config.trusted_proxies,
         upstreams,
         usage: Arc::new(Usage::default()),
+        vending: Vending::new(&config.database),
     });
     tokio::spawn(streams::watch(plane.clone()));
     let (used, open) = (plane.usage.clone(), plane.streams.clone());

@@ -21,6 +21,7 @@ use ah5_policy::{CanonicalUrl, CompiledPolicy};
 use ah5_providers::service::Service;
 use ah5_security::token::VerificationKey;
 use ah5_security::vault::{DataKey, Destinations};
+use ah5_store::vending::Allowed;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -60,6 +61,8 @@ pub struct Globals {
 }
 
 pub struct Workspace {
+    /// What may be handed out.
+    pub allowed: Allowed,
     /// `None` if the ring doesn't open it: then nothing of this workspace can be unsealed.
     pub key: Option<DataKey>,
     pub agents: HashMap<AgentId, Agent>,
@@ -95,6 +98,8 @@ pub struct Connection {
     /// Where the credential is bound to go.
     pub destinations: Destinations,
     pub auth: Auth,
+    /// Microseconds since 1970-01-01 UTC.
+    pub created: i64,
     /// The provider's own name for the organisation that the account belongs to.
     pub tenant: Option<Arc<str>>,
     pub credential: Option<Credential>,

@@ -6,21 +6,12 @@ mod support;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ah5_contracts::connection::Auth;
-use ah5_contracts::id::{ConnectionId, WorkspaceId};
 use ah5_harness::stack::Stack;
-use ah5_providers::catalogue;
-use ah5_security::ring::KeyRing;
-use ah5_security::secret::SecretText;
-use ah5_security::vault::{Destinations, SealContext};
-use ah5_store::connections::{self, NewConnection};
-use ah5_store::database::Database;
-use ah5_store::tenant::Tenant;
-use ah5_store::workspaces;
 use ah5_testkit::client::{Answer, Call};
 use http::Method;
 use serde_json::{Value, json};
 use support::World;
+use support::sealed::{self, Sealed};
 
 const GRAPH: &str = "graph.microsoft.com";
 const TELEGRAM: &str = "api.telegram.org";
@@ -53,54 +44,14 @@ impl Connected {
     /// No route connects these services yet, so the row is written as one will write it.
     async fn to(service: &str, host: &'static str, secret: &str) -> Self {
         let world = World::closed(stack()).await;
-        let secrets = world.stack.folder().join("secrets");
-        let read = |name: &str| std::fs::read_to_string(secrets.join(name)).unwrap();
-        let owner = Database::parse(&SecretText::new(read("migrate-database-url"))).unwrap();
-        let (client, _driver) = owner.connect().await.unwrap();
-        let sql = "select workspace_id::text from ah5.t_connections where id::text = $1";
-        let row = client.query_one(sql, &[&world.connection]).await.unwrap();
-        let workspace: WorkspaceId = row.get::<_, String>(0).parse().unwrap();
-
-        let control = read("ah5_control_login-database-url");
-        let pool = Database::parse(&SecretText::new(control)).unwrap().pool(1);
-        let mut db = pool.get().await.unwrap();
-        let tenant = Tenant::begin(&mut db, workspace).await.unwrap();
-        let wrapped = workspaces::data_key(&tenant).await.unwrap().unwrap();
-        let ring = KeyRing::load(&secrets.join("key-ring.json")).unwrap();
-        let key = ring
-            .unwrap(workspace, &wrapped.ring_key_id, &wrapped.bytes)
-            .unwrap();
-        let service = catalogue::find(service).unwrap();
-        let auth = service.auth().unwrap_or(Auth::Bearer);
-        let (id, base) = (ConnectionId::random(), format!("https://{host}/"));
-        let context = SealContext {
-            workspace,
-            connection: id,
-            field: "secret",
-            version: 1,
-            service: &service.id,
-            auth: &auth,
-            destinations: &Destinations::new(&base),
+        let new = Sealed {
+            service,
+            base_url: &format!("https://{host}/"),
+            secret,
+            ..Sealed::default()
         };
-        let connection = NewConnection {
-            id,
-            provider: &service.provider,
-            service: &service.id,
-            label: "l",
-            base_url: &base,
-            auth: &serde_json::to_value(&auth).unwrap(),
-            granted_scopes: &[],
-            oauth: None,
-            mail: None,
-            sealed: &key.seal(&context, &SecretText::new(secret.to_owned())),
-        };
-        connections::insert(&tenant, &connection).await.unwrap();
-        tenant.commit().await.unwrap();
-        Self {
-            world,
-            id: id.to_string(),
-            host,
-        }
+        let id = sealed::insert(&world, new).await;
+        Self { world, id, host }
     }
 
     /// A policy that allows these paths, with changes to its entry.

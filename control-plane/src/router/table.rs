@@ -10,7 +10,7 @@ use ah5_contracts::scope::Scope;
 use crate::app::App;
 use crate::auth::rate::Bucket;
 use crate::openapi::page;
-use crate::routes::workspace::{invitations, people};
+use crate::routes::workspace::{invitations, panic, people, vending};
 use crate::routes::{
     activity, agent_token, agents, approvals, audit, capabilities, connections, dashboard,
     enrolment, exchange, health, notification_channels, notifications, passkeys, passwords,
@@ -180,6 +180,11 @@ pub fn table() -> Vec<Route> {
         get("/v1/workspaces/current/invitations", User(Admin, S::WorkspacesRead), invitations::list),
         post("/v1/workspaces/current/invitations", Session(Admin), invitations::create),
         delete("/v1/workspaces/current/invitations/{id}", Session(Admin), invitations::withdraw),
+        get("/v1/workspaces/current/vending", User(Admin, S::WorkspacesRead), vending::get),
+        put("/v1/workspaces/current/vending", Session(Owner), vending::set).recent(),
+        get("/v1/workspaces/current/panic", User(Admin, S::WorkspacesRead), panic::look),
+        post("/v1/workspaces/current/panic", User(Admin, S::Panic), panic::stop),
+        post("/v1/workspaces/current/panic/revoke", Session(Owner), panic::revoke).recent(),
         get("/v1/invitations", Session(Viewer), invitations::mine),
         post("/v1/invitations/{id}/accept", Session(Viewer), invitations::accept),
         post("/v1/invitations/{id}/decline", Session(Viewer), invitations::decline),
@@ -390,6 +395,8 @@ mod tests {
                 "POST /v1/agents/{id}/trusts",
                 "DELETE /v1/agents/{id}/trusts/{trust}",
                 "POST /v1/workspaces/current/transfer",
+                "PUT /v1/workspaces/current/vending",
+                "POST /v1/workspaces/current/panic/revoke",
             ]
         );
     }

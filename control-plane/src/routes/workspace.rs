@@ -22,7 +22,9 @@ use crate::input::{Input, not_blank};
 use crate::owners;
 
 pub mod invitations;
+pub mod panic;
 pub mod people;
+pub mod vending;
 
 /// Workspaces that one person may own.
 const MAX_OWNED: usize = 20;

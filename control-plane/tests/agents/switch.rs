@@ -55,7 +55,11 @@ async fn whoever_disables_an_agent_is_told_how_many_tokens_that_ended() {
         let path = format!("/v1/agents/{}/{way}", agent.id);
         of(&world.post(&path, &json!(null)).await)
     };
-    let done = |tokens| json!({"success": true, "tokensRevoked": tokens, "streamsEnded": 0});
+    let done = |tokens| {
+        json!({
+            "success": true, "tokensRevoked": tokens, "streamsEnded": 0, "vendedTokens": [],
+        })
+    };
     assert_eq!(turn("disable").await, (200, done(2)));
     let trail = world.audit("action=agent_disabled").await;
     assert_eq!(trail[0]["metadata"]["tokensRevoked"], 2);

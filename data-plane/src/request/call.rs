@@ -54,6 +54,8 @@ struct What {
     policy: Option<(PolicyId, i64)>,
     rule: Option<String>,
     dropped_headers: Vec<String>,
+    /// A secret is asked for.
+    vends: bool,
     /// The approval that it takes.
     approval: Option<ApprovalId>,
 }
@@ -125,6 +127,31 @@ impl Call {
         self.what.host = Some(asked.url.host().to_owned());
         self.what.path_digest = Some(sha256(asked.url.path_and_query().as_bytes()));
         self.mark();
+    }
+
+    /// A token is asked for, not a call.
+    pub const fn vends(&mut self, agent: AgentId, connection: ConnectionId) {
+        self.what.agent = Some(agent);
+        self.what.connection = Some(connection);
+        self.what.vends = true;
+    }
+
+    pub const fn resolves(&mut self, connection: ConnectionId) {
+        self.what.connection = Some(connection);
+        self.what.vends = true;
+    }
+
+    /// A token of so many seconds leaves.
+    pub fn vended(&mut self, plane: &Plane, seconds: i64) {
+        self.handed_out(plane, Action::TokenVended, json!({"expiresIn": seconds}));
+    }
+
+    /// Records that a secret leaves.
+    pub fn handed_out(&mut self, plane: &Plane, action: Action, details: serde_json::Value) {
+        self.mark();
+        if let Some(event) = self.event(action, Verdict::Allowed, details) {
+            plane.recorder.record(event);
+        }
     }
 
     pub fn judged(&mut self, policy: Option<(PolicyId, i64)>, rule: Option<String>) {
@@ -206,6 +233,7 @@ impl Call {
                 (Verdict::Error, Action::ExecutionCompleted)
             }
             500.. => (Verdict::Error, Action::ExecutionDenied),
+            _ if self.what.vends => (Verdict::Denied, Action::TokenVendDenied),
             _ if refusal.kind == Kind::Limited => (Verdict::Denied, Action::RateLimitExceeded),
             _ => (Verdict::Denied, Action::ExecutionDenied),
         };

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use ah5_contracts::id::{AgentId, ApprovalId, ConnectionId};
-use ah5_contracts::policy::{Method, Model};
+use ah5_contracts::policy::Method;
 use ah5_policy::CanonicalUrl;
 use ah5_providers::headers::Source;
 use bytes::Bytes;
@@ -92,21 +92,10 @@ pub async fn envelope<'h>(
     plane: &Plane,
     caller: &mut Caller,
     head: &'h Parts,
-    text: &[u8],
+    envelope: Envelope<'_>,
 ) -> Result<Asked<'h>, Refusal> {
-    let envelope = Envelope::parse(text)?;
-    let connection = match &envelope.target {
-        Target::Connection(id) => *id,
-        Target::Service(name) => by_service(caller, name)?,
-    };
     // Before the URL, so that a vanished connection is not hidden behind a typo.
-    find(plane, caller, connection).await?;
-    if envelope.model == Model::A {
-        return Err(Refusal::forbidden(
-            "No policy allows Model A for this connection",
-            Some("Model A is not enabled for this workspace; use Model B.".to_owned()),
-        ));
-    }
+    let connection = connection_of(plane, caller, &envelope).await?;
     // Both are there: the envelope was checked.
     let method = envelope.method.unwrap_or(Method::Get);
     let mut url = canonical(envelope.url.as_deref().unwrap_or_default())?;
@@ -134,6 +123,20 @@ pub async fn envelope<'h>(
             Form::Envelope
         },
     })
+}
+
+/// The healthy connection that an envelope is for.
+pub async fn connection_of(
+    plane: &Plane,
+    caller: &mut Caller,
+    envelope: &Envelope<'_>,
+) -> Result<ConnectionId, Refusal> {
+    let id = match &envelope.target {
+        Target::Connection(id) => *id,
+        Target::Service(name) => by_service(caller, name)?,
+    };
+    find(plane, caller, id).await?;
+    Ok(id)
 }
 
 /// `ANY /v1/proxy/{connectionId}/{path…}`: `rest` is everything after the second slash.

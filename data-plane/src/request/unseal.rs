@@ -11,6 +11,7 @@ use ah5_policy::{CanonicalUrl, Redaction};
 use ah5_providers::headers::{Forwarded, forward_request};
 use ah5_providers::inject::{InjectError, inject};
 use ah5_providers::scrub::Scrubber;
+use ah5_security::secret::SecretText;
 use ah5_security::vault::SealContext;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
 use http::request::Parts;
@@ -143,7 +144,7 @@ pub fn headers(caller: &Caller, judged: &Judged<'_>) -> Result<Forwarded, Refusa
     Ok(forwarded)
 }
 
-fn connection(caller: &Caller, id: ConnectionId) -> Result<&Connection, Refusal> {
+pub fn connection(caller: &Caller, id: ConnectionId) -> Result<&Connection, Refusal> {
     let connection = caller.workspace.connections.get(&id);
     connection.ok_or_else(|| Refusal::not_found("Connection not found"))
 }
@@ -155,6 +156,25 @@ fn open(
     connection: &Connection,
     parts: &mut Parts,
 ) -> Result<Scrubber, Refusal> {
+    let secret = secret(caller, id, connection)?;
+    inject(&connection.auth, &secret, parts).map_err(|error| match error {
+        InjectError::Conflict(_) | InjectError::NoPlace(_) => {
+            Refusal::bad_request(error.to_string())
+        }
+        InjectError::Unsendable => Refusal::internal(error),
+    })?;
+    Ok(Scrubber::new(&connection.auth, &secret))
+}
+
+/// What is sealed for exactly this connection and these destinations.
+///
+/// # Errors
+/// 409 if there is nothing any more, 500 if it does not open.
+pub fn secret(
+    caller: &Caller,
+    id: ConnectionId,
+    connection: &Connection,
+) -> Result<SecretText, Refusal> {
     let key = caller.workspace.key.as_ref();
     let key = key.ok_or_else(|| Refusal::internal("the workspace's data key does not open"))?;
     let credential = connection.credential.as_ref();
@@ -169,17 +189,10 @@ fn open(
         auth: &connection.auth,
         destinations: &connection.destinations,
     };
-    let secret = key.open(&context, &credential.sealed).map_err(|error| {
+    key.open(&context, &credential.sealed).map_err(|error| {
         tracing::error!(connection = %id, %error, "a credential does not open");
         Refusal::internal("a credential does not open").say("Failed to decrypt connection tokens")
-    })?;
-    inject(&connection.auth, &secret, parts).map_err(|error| match error {
-        InjectError::Conflict(_) | InjectError::NoPlace(_) => {
-            Refusal::bad_request(error.to_string())
-        }
-        InjectError::Unsendable => Refusal::internal(error),
-    })?;
-    Ok(Scrubber::new(&connection.auth, &secret))
+    })
 }
 
 fn outgoing(body: AskedBody, max: u64) -> Result<(Body, Sent), Refusal> {

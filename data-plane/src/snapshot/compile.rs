@@ -80,6 +80,7 @@ pub(super) fn workspace(
         Some((row.hash.try_into().ok()?, token))
     });
     Workspace {
+        allowed: rows.allowed,
         key,
         agents,
         connections,
@@ -137,6 +138,7 @@ fn connection(row: ConnectionRow) -> Option<Connection> {
         service,
         status: ConnectionStatus::from_stored(&row.status),
         auth,
+        created: row.created_at.as_microsecond(),
         tenant: row.tenant.map(Into::into),
         credential: row.credential.map(|row| Credential {
             version: row.version,

@@ -1,6 +1,8 @@
 //! The whole product with an owner, an agent and a connection to the provider simulator.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod sealed;
+
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 

@@ -73,6 +73,19 @@ impl Allowlist {
         self.entries.iter().map(|entry| entry.base.base().host())
     }
 
+    /// Whether one entry takes every method and every path.
+    pub(crate) fn names_everything(&self) -> bool {
+        let all = |entry: &Entry| {
+            let has = |name| entry.methods.iter().any(|method| method.as_str() == name);
+            Method::NAMES.into_iter().all(has)
+                && entry
+                    .texts
+                    .iter()
+                    .any(|text| matches!(text.as_str(), "**" | "/**"))
+        };
+        self.entries.iter().any(all)
+    }
+
     /// The index of the first entry that covers the call.
     #[must_use]
     pub fn find(&self, facts: &Facts<'_>) -> Option<usize> {

@@ -49,6 +49,7 @@ pub struct CompiledPolicy {
     pub(crate) request_rules: RequestRules,
     pub(crate) response_rules: ResponseRules,
     pub(crate) step_up: StepUp,
+    pub(crate) vends: bool,
     pub(crate) windows: Windows,
 }
 
@@ -89,10 +90,11 @@ impl CompiledPolicy {
         let allowlist = Allowlist::compile(source.allowlists, source.plain_http)?;
         let fold_paths = allowlist.hosts().any(folds_paths);
         let rules = Rules::compile(source.rules, patterns, fold_paths)?;
+        let lists = |wanted: &str| source.allowed_models.iter().any(|model| model == wanted);
         let constraints = source.provider_constraints.filter(|c| !c.is_null());
         Ok(Self {
             allowlist,
-            brokers: source.allowed_models.iter().any(|model| model == "B"),
+            brokers: lists("B"),
             constraints: constraints.map(Constraints::compile).transpose()?,
             default_mode: default_mode(source.default_mode)?,
             field_step_up: rules.field_step_up,
@@ -100,6 +102,7 @@ impl CompiledPolicy {
             request_rules: rules.request,
             response_rules: rules.response,
             step_up: step_up(source.step_up)?,
+            vends: lists("A"),
             windows: Windows::compile(source.time_windows)?,
         })
     }
@@ -126,6 +129,28 @@ impl CompiledPolicy {
     #[must_use]
     pub fn brokers(&self) -> bool {
         self.brokers
+    }
+
+    /// Whether agents may have tokens for calls of their own (Model A).
+    #[must_use]
+    pub fn vends(&self) -> bool {
+        self.vends
+    }
+
+    /// Whether it has nothing that a token which is handed out would get around: no rules, no
+    /// constraints, and an allowlist that names everything.
+    #[must_use]
+    pub fn is_unfiltered(&self) -> bool {
+        self.constraints.is_none()
+            && self.allowlist.names_everything()
+            && self.request_rules.is_empty()
+            && self.response_rules.is_empty()
+    }
+
+    /// # Errors
+    /// What to tell a caller outside the time windows; `now` in seconds since 1970-01-01 UTC.
+    pub fn check_hours(&self, now: i64) -> Result<(), String> {
+        self.windows.check(now)
     }
 
     #[must_use]

@@ -68,6 +68,10 @@ pub type Trace = Vec<String>;
 // === impl RequestRules ===
 
 impl RequestRules {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     pub(crate) fn compile(
         list: &[Value],
         at: &str,

@@ -49,6 +49,7 @@ pub mod quotas;
 pub mod redemption;
 pub mod snapshot;
 pub mod usage;
+pub mod vending;
 pub mod versions;
 
 pub use error::StoreError;

@@ -22,6 +22,7 @@ pub struct Policy {
     pub default_mode: String,
     pub step_up_approval: String,
     pub security_preset: Option<String>,
+    pub acknowledged_unfiltered: bool,
     pub action_template: Option<String>,
     pub allowlists: Value,
     pub rate_limits: Option<Value>,
@@ -45,6 +46,8 @@ pub struct Settings<'a> {
     pub default_mode: &'a str,
     pub step_up_approval: &'a str,
     pub security_preset: Option<&'a str>,
+    /// Its author knows that nothing else in it binds a token that is handed out.
+    pub acknowledged_unfiltered: bool,
     pub action_template: Option<&'a str>,
     pub allowlists: &'a Value,
     pub rate_limits: Option<&'a Value>,
@@ -63,6 +66,7 @@ impl Default for Settings<'_> {
             default_mode: "read_only",
             step_up_approval: "risk_based",
             security_preset: None,
+            acknowledged_unfiltered: false,
             action_template: None,
             allowlists: &NONE,
             rate_limits: None,
@@ -84,9 +88,10 @@ pub async fn insert(
 ) -> Result<(), StoreError> {
     let sql = "insert into ah5.t_policies (id, workspace_id, agent_id, connection_id,
                    allowed_models, default_mode, step_up_approval, security_preset, allowlists,
-                   rate_limits, time_windows, rules, provider_constraints, action_template_id)
+                   rate_limits, time_windows, rules, provider_constraints, action_template_id,
+                   acknowledged_unfiltered)
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11::jsonb, '[]'),
-                   coalesce($12::jsonb, '{\"request\":[],\"response\":[]}'), $13, $14)";
+                   coalesce($12::jsonb, '{\"request\":[],\"response\":[]}'), $13, $14, $15)";
     let (agent, connection, workspace) =
         (agent.uuid(), connection.uuid(), tenant.workspace().uuid());
     tenant
@@ -107,6 +112,7 @@ pub async fn insert(
                 &settings.rules,
                 &settings.provider_constraints,
                 &settings.action_template,
+                &settings.acknowledged_unfiltered,
             ],
         )
         .await?;
@@ -124,7 +130,9 @@ pub async fn update(
                    step_up_approval = $4, security_preset = $5, allowlists = $6,
                    rate_limits = $7, time_windows = coalesce($8::jsonb, '[]'),
                    rules = coalesce($9::jsonb, '{\"request\":[],\"response\":[]}'),
-                   provider_constraints = $10, action_template_id = $11, version = version + 1, updated_at = now() where id = $1";
+                   provider_constraints = $10, action_template_id = $11,
+                   acknowledged_unfiltered = $12, version = version + 1, updated_at = now()
+               where id = $1";
     tenant
         .execute(
             sql,
@@ -140,6 +148,7 @@ pub async fn update(
                 &settings.rules,
                 &settings.provider_constraints,
                 &settings.action_template,
+                &settings.acknowledged_unfiltered,
             ],
         )
         .await?;
@@ -241,6 +250,7 @@ fn read(row: &Row) -> Policy {
         default_mode: row.get("default_mode"),
         step_up_approval: row.get("step_up_approval"),
         security_preset: row.get("security_preset"),
+        acknowledged_unfiltered: row.get("acknowledged_unfiltered"),
         action_template: row.get("action_template_id"),
         allowlists: row.get("allowlists"),
         rate_limits: row.get("rate_limits"),

@@ -14,6 +14,7 @@ use ah5_security::vault::Destinations;
 
 use crate::StoreError;
 use crate::connections::destinations;
+use crate::vending::Allowed;
 
 /// The workspace id under which global changes are versioned.
 pub const GLOBAL: WorkspaceId = WorkspaceId::from_uuid(Uuid::nil());
@@ -21,6 +22,7 @@ pub const GLOBAL: WorkspaceId = WorkspaceId::from_uuid(Uuid::nil());
 pub struct WorkspaceRows {
     pub workspace: WorkspaceId,
     pub version: i64,
+    pub allowed: Allowed,
     /// Ring key id and wrapped data key.
     pub data_key: Option<(String, Vec<u8>)>,
     pub agents: Vec<AgentRow>,
@@ -46,6 +48,7 @@ pub struct ConnectionRow {
     pub status: String,
     pub base_url: String,
     pub auth: Value,
+    pub created_at: Timestamp,
     /// The provider's own name for the organisation that the account belongs to.
     pub tenant: Option<String>,
     pub destinations: Destinations,
@@ -117,13 +120,14 @@ pub async fn load_workspace(
 ) -> Result<Option<WorkspaceRows>, StoreError> {
     let tx = begin(client).await?;
     let id = workspace.uuid();
-    if tx
-        .query_opt("select id from ah5.t_workspaces where id = $1", &[&id])
-        .await?
-        .is_none()
-    {
+    let sql = "select vends_tokens, resolves_credentials from ah5.t_workspaces where id = $1";
+    let Some(row) = tx.query_opt(sql, &[&id]).await? else {
         return Ok(None);
-    }
+    };
+    let allowed = Allowed {
+        tokens: row.get(0),
+        credentials: row.get(1),
+    };
     let version = version(&tx, workspace).await?;
     let data_key = tx
         .query_opt(
@@ -135,6 +139,7 @@ pub async fn load_workspace(
     let rows = WorkspaceRows {
         workspace,
         version,
+        allowed,
         data_key,
         agents: agents(&tx, id).await?,
         connections: connections(&tx, id).await?,
@@ -219,7 +224,7 @@ async fn connections(
     let sql = "
         select c.id, c.provider, c.service, c.label, c.status, c.base_url, c.auth, s.version, s.sealed,
                c.metadata->>'tenantId', s.expires_at, s.sealed_refresh is not null,
-               c.token_url, c.oauth_app_id, c.mail
+               c.token_url, c.oauth_app_id, c.mail, c.created_at
         from ah5.t_connections c
         left join ah5.t_connection_credentials s
             on s.connection_id = c.id and s.workspace_id = c.workspace_id
@@ -238,6 +243,7 @@ async fn connections(
             status: row.get(4),
             auth: row.get(6),
             tenant: row.get(9),
+            created_at: row.get(15),
             destinations: destinations(&base_url, token_url.as_deref(), app, mail.as_ref()),
             base_url,
             credential: version.map(|version| CredentialRow {

@@ -5,12 +5,12 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use ah5_contracts::audit::Action;
 use ah5_store::agents::{self, Agent};
 use ah5_store::tenant::Tenant;
-use ah5_store::{agent_tokens, open_streams};
+use ah5_store::{agent_tokens, open_streams, vending};
 
 use super::unknown;
 use crate::app::{App, Record};
@@ -18,6 +18,7 @@ use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
 use crate::notices::text::quoted;
 use crate::notices::{AGENTS_PAGE, Notice, To, kind, notify};
+use crate::panic::outstanding_json;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,6 +28,8 @@ struct Disabled {
     tokens_revoked: i64,
     /// As many as data planes had under way when they last reported, which they do every second.
     streams_ended: i64,
+    /// Handed out to it and not expired: nothing here can take them back.
+    vended_tokens: Vec<Value>,
 }
 
 pub async fn disable(
@@ -47,6 +50,7 @@ pub async fn disable(
         success: true,
         tokens_revoked: agent_tokens::take(&tenant, agent.id, agent.epoch).await?,
         streams_ended: open_streams::count(&tenant, agent.id).await?,
+        vended_tokens: outstanding_json(&vending::outstanding(&tenant, Some(agent.id)).await?),
     };
     agents::disable(&tenant, agent.id).await?;
     let details = json!({

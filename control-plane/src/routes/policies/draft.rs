@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use ah5_policy::templates::default_allowlists;
 use ah5_policy::{CompileError, CompiledPolicy, PolicySource};
 use ah5_providers::catalogue;
+use ah5_providers::service::Credential;
 use ah5_store::policies::{Policy, Settings};
 
 use super::allowlists::checked_allowlists;
@@ -21,6 +22,8 @@ pub(super) struct Draft {
     step_up: String,
     preset: Option<String>,
     template: Option<String>,
+    /// Its author knows what a token that is handed out is not bound by.
+    acknowledged: bool,
     pub(super) allowlists: Value,
     pub(super) rate_limits: Option<Value>,
     pub(super) time_windows: Value,
@@ -38,6 +41,7 @@ impl Draft {
             step_up: policy.step_up_approval.clone(),
             preset: policy.security_preset.clone(),
             template: policy.action_template.clone(),
+            acknowledged: policy.acknowledged_unfiltered,
             allowlists: policy.allowlists.clone(),
             rate_limits: policy.rate_limits.clone(),
             time_windows: policy.time_windows.clone(),
@@ -82,6 +86,10 @@ impl Draft {
     /// The parts in which two policies differ, by name.
     pub(super) fn changed_from(&self, other: &Self) -> Vec<&'static str> {
         let parts = [
+            (
+                "acknowledgeUnfiltered",
+                self.acknowledged != other.acknowledged,
+            ),
             ("actionTemplateId", self.template != other.template),
             ("allowedModels", self.models != other.models),
             ("allowlists", self.allowlists != other.allowlists),
@@ -116,6 +124,9 @@ impl Draft {
         if let Some(step_up) = input.one_of("stepUpApproval", &STEP_UPS)? {
             step_up.clone_into(&mut self.step_up);
         }
+        if let Some(acknowledged) = input.optional_flag("acknowledgeUnfiltered")? {
+            self.acknowledged = acknowledged;
+        }
         if let Some(allowlists) = input.value("allowlists") {
             self.allowlists = checked_allowlists(app, allowlists)?;
         }
@@ -148,14 +159,26 @@ impl Draft {
         if !self.models.iter().any(|model| model == "A") {
             return Ok(());
         }
-        let name = catalogue::find(service).map_or(service, |service| &service.display_name);
+        let known = catalogue::find(service);
+        if known.is_some_and(|service| service.credential == Credential::Oauth) {
+            return Ok(());
+        }
+        let name = known.map_or(service, |service| &service.display_name);
         let text = format!("Model A is not supported for {name}. Allowed: B");
         Err(AppError::bad_request(text))
     }
 
-    /// Whether a data plane will be able to serve it.
+    /// Whether a data plane will be able to serve it, and its author knows what it does not bind.
     pub(super) fn compile(&self, app: &App) -> Result<(), AppError> {
-        self.compiled(app).map(drop)
+        let compiled = self.compiled(app)?;
+        if compiled.vends() && !compiled.is_unfiltered() && !self.acknowledged {
+            let text = "A token that is handed out (Model A) is bound by no rule, constraint, response \
+                        rule or allowlist of its policy";
+            let hint = "Leave them out and allow every method and path (/**), or send \
+                        \"acknowledgeUnfiltered\": true";
+            return Err(AppError::bad_request(text).hint(hint));
+        }
+        Ok(())
     }
 
     pub(super) fn compiled(&self, app: &App) -> Result<CompiledPolicy, AppError> {
@@ -180,6 +203,7 @@ impl Draft {
             step_up_approval: &self.step_up,
             security_preset: self.preset.as_deref(),
             action_template: self.template.as_deref(),
+            acknowledged_unfiltered: self.acknowledged,
             allowlists: &self.allowlists,
             rate_limits: self.rate_limits.as_ref(),
             time_windows: Some(&self.time_windows),
@@ -197,6 +221,7 @@ impl Default for Draft {
             step_up: "risk_based".to_owned(),
             preset: None,
             template: None,
+            acknowledged: false,
             allowlists: json!([]),
             rate_limits: None,
             time_windows: json!([]),
@@ -239,7 +264,8 @@ const STEP_UPS: [&str; 3] = ["always", "risk_based", "never"];
 pub(super) const PRESETS: [&str; 3] = ["minimal", "standard", "strict"];
 
 /// Everything that a request may say of a policy, and what an answer says of it: that may be sent back.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
+    "acknowledgeUnfiltered",
     "actionTemplateId",
     "agentId",
     "allowedModels",

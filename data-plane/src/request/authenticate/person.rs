@@ -4,7 +4,7 @@
 use ah5_contracts::claims::UserClaims;
 use ah5_contracts::id::{PersonalTokenId, SessionId, UserId};
 use ah5_contracts::role::Role;
-use ah5_contracts::scope::Scope;
+use ah5_contracts::scope::{Scope, Scopes};
 use ah5_security::hash::sha256;
 use ah5_security::personal;
 use ah5_security::token::{TokenError, peek_kid};
@@ -18,6 +18,8 @@ use crate::snapshot::{PersonalToken, Published, Workspace};
 #[derive(Clone, Copy, Debug)]
 pub struct Person {
     user: UserId,
+    /// Of the token; a session has all.
+    scopes: Option<Scopes>,
     proof: Proof,
 }
 
@@ -61,6 +63,7 @@ pub async fn signed_in(plane: &Plane, jws: &str, now: Now) -> Result<Caller, Ref
         key: None,
         person: Some(Person {
             user: claims.sub,
+            scopes: None,
             proof: Proof::Session(claims.sid, key.number()),
         }),
         nonce: None,
@@ -95,13 +98,6 @@ pub async fn by_token(plane: &Plane, text: &str, now: Now) -> Result<Caller, Ref
     if expires <= now.seconds || plane.published.globals().disabled_users.contains(&user) {
         return Err(bad_key());
     }
-    if !scopes.contains(Scope::VaultExecute) {
-        let scope = Scope::VaultExecute;
-        return Err(Refusal::forbidden(
-            format!("Missing required scope: {scope}"),
-            None,
-        ));
-    }
     has_role(&workspace, user, bad_key)?;
     Ok(Caller {
         identity: Identity::User(user),
@@ -109,6 +105,7 @@ pub async fn by_token(plane: &Plane, text: &str, now: Now) -> Result<Caller, Ref
         key: None,
         person: Some(Person {
             user,
+            scopes: Some(scopes),
             proof: Proof::Token(token_id, digest),
         }),
         nonce: None,
@@ -133,6 +130,18 @@ impl Person {
         proven
             && !globals.disabled_users.contains(&self.user)
             && workspace.members.get(&self.user) >= Some(&Role::Admin)
+    }
+
+    /// # Errors
+    /// 403: a personal token without the scope.
+    pub fn needs(self, scope: Scope) -> Result<(), Refusal> {
+        match self.scopes {
+            Some(scopes) if !scopes.contains(scope) => {
+                let error = format!("Missing required scope: {scope}");
+                Err(Refusal::forbidden(error, None))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The personal token that was shown, if it was one.

@@ -29,6 +29,10 @@ struct ResponseRule {
 // === impl ResponseRules ===
 
 impl ResponseRules {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     pub(crate) fn compile(
         list: &[Value],
         at: &str,

@@ -6,5 +6,8 @@
 pub mod authorize;
 pub mod client;
 pub mod installation;
+pub mod refresh;
+pub mod registered;
 pub mod revoke;
+pub mod sealed;
 pub mod token;

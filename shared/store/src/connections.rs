@@ -208,7 +208,8 @@ pub async fn set_metadata(
     Ok(())
 }
 
-/// Revokes the connection, deletes its credential and revokes its policies.
+/// Revokes the connection, deletes its credential and revokes its policies. What a provider granted is
+/// to be revoked there, too.
 ///
 /// # Errors
 /// The database fails.
@@ -217,6 +218,7 @@ pub async fn revoke(tenant: &Tenant<'_>, id: ConnectionId) -> Result<(), StoreEr
     let status =
         "update ah5.t_connections set status = 'revoked', updated_at = now() where id = $1";
     tenant.execute(status, &[&id]).await?;
+    crate::revocations::queue(tenant, ConnectionId::from_uuid(id)).await?;
     let secret = "delete from ah5.t_connection_credentials where connection_id = $1";
     tenant.execute(secret, &[&id]).await?;
     crate::policies::revoke_of_connection(tenant, id).await

@@ -60,6 +60,7 @@ pub struct CredentialRow {
     pub sealed: Vec<u8>,
     /// When it is good no more, as far as the provider said.
     pub expires_at: Option<Timestamp>,
+    pub issued_at: Timestamp,
     /// It can be had anew.
     pub is_refreshable: bool,
 }
@@ -224,7 +225,7 @@ async fn connections(
     let sql = "
         select c.id, c.provider, c.service, c.label, c.status, c.base_url, c.auth, s.version, s.sealed,
                c.metadata->>'tenantId', s.expires_at, s.sealed_refresh is not null,
-               c.token_url, c.oauth_app_id, c.mail, c.created_at
+               c.token_url, c.oauth_app_id, c.mail, c.created_at, s.updated_at
         from ah5.t_connections c
         left join ah5.t_connection_credentials s
             on s.connection_id = c.id and s.workspace_id = c.workspace_id
@@ -250,6 +251,7 @@ async fn connections(
                 version,
                 sealed: row.get(8),
                 expires_at: row.get(10),
+                issued_at: row.get(16),
                 is_refreshable: row.get(11),
             }),
         }

@@ -49,6 +49,7 @@ actions! {
     ConnectionCreated "connection_created",
     ConnectionNeedsReauth "connection_needs_reauth",
     ConnectionRevoked "connection_revoked",
+    ConnectionRevokedUpstream "connection_revoked_upstream",
     CredentialResolved "credential_resolved",
     EmailVerified "email_verified",
     ExecutionCompleted "execution_completed",

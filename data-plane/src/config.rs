@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ah5_edge::connection::Drain;
 use ah5_edge::{Origin, client};
 use ah5_net::guard::Exemptions;
 use ah5_net::resolve::ResolveOverrides;
+use ah5_oauth::installation::Installation;
 use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
 use ah5_settings::Settings;
@@ -24,7 +26,7 @@ pub struct Config {
     pub listen_database: Database,
     /// The database user has more rights than the data plane needs.
     pub shares_database_user: bool,
-    pub ring: KeyRing,
+    pub ring: Arc<KeyRing>,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub address_file: Option<PathBuf>,
@@ -33,6 +35,8 @@ pub struct Config {
     pub max_staleness: Duration,
     pub drain: Drain,
     pub limits: Limits,
+    /// The installation's clients at providers.
+    pub clients: Arc<Installation>,
     pub listener: listener::Config,
     pub spool: spool::Config,
     pub trusted_proxies: Vec<IpNet>,
@@ -77,11 +81,12 @@ impl Config {
             max_staleness: Duration::from_millis(settings.positive("MAX_STALENESS_MS", 10_000)),
             drain: Drain::read(settings),
             limits: limits(settings),
+            clients: Arc::new(Installation::read(settings)),
             trusted_proxies: client::trusted_proxies(settings),
             log: logs::Config::read(settings),
             database: database?,
             listen_database: listen_database?,
-            ring: ring?,
+            ring: Arc::new(ring?),
             origin: origin?,
             listener: listener?,
             spool: spool?,
@@ -211,11 +216,20 @@ mod tests {
             ("PROTECTED_ADDRS", "localhost"),
             ("TLS_CERT_FILE", "/nowhere"),
         ];
-        let mut settings = Settings::from_vars(vars.map(|(k, v)| (k.into(), v.into())));
+        let mut settings = Settings::from_vars(
+            vars.into_iter()
+                .chain([("GOOGLE_CLIENT_SECRET", "s")])
+                .map(|(k, v)| (k.into(), v.into())),
+        );
         assert!(Config::read(&mut settings).is_none());
         let faults = settings.finish().unwrap_err().to_string();
         let names = vars.map(|(name, _)| name);
-        let missing = ["DATA_PLANE_DATABASE_URL", "KEY_RING_FILE", "SPOOL_DIR"];
+        let missing = [
+            "DATA_PLANE_DATABASE_URL",
+            "GOOGLE_CLIENT_ID",
+            "KEY_RING_FILE",
+            "SPOOL_DIR",
+        ];
         for name in names.into_iter().chain(missing) {
             assert!(faults.contains(name), "{name} is missing in {faults}");
         }

@@ -21,5 +21,6 @@ pub mod serve;
 pub mod snapshot;
 pub mod spool;
 mod streams;
+mod suspects;
 mod usage;
 mod vending;

@@ -7,6 +7,7 @@ use ah5_contracts::id::WorkspaceId;
 use ah5_edge::Origin;
 use ah5_net::Upstreams;
 use ah5_net::cdn_loop::CdnLoop;
+use ah5_oauth::refresh::Refresher;
 use ah5_policy::links::OwnLinks;
 use ah5_policy::response::RuleFilter;
 use ipnet::IpNet;
@@ -21,6 +22,7 @@ use crate::snapshot::Published;
 use crate::snapshot::freshener::Freshener;
 use crate::spool::Recorder;
 use crate::streams::Streams;
+use crate::suspects::Suspects;
 use crate::usage::Usage;
 use crate::vending::Vending;
 
@@ -42,7 +44,9 @@ pub struct Plane {
     pub published: Arc<Published>,
     pub quotas: Arc<Quotas>,
     pub recorder: Recorder,
+    pub refresher: Refresher,
     pub streams: Arc<Streams>,
+    pub suspects: Suspects,
     pub tokens: Memory,
     pub trusted_proxies: Vec<IpNet>,
     pub upstreams: Upstreams,

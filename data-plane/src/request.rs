@@ -1,7 +1,7 @@
 //! The life of an agent's call: the steps, in order. Each takes what the one before it proved and
 //! refuses with a reason of its own. Nothing here awaits the database, but for one look when a
-//! caller shows something that this replica has not heard of, for approvals, and for policies that
-//! limit calls per hour.
+//! caller shows something that this replica has not heard of, for approvals, for policies that
+//! limit calls per hour, and for a credential that is about to expire.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ mod meter;
 mod parse;
 mod refusal;
 mod relay;
+mod renewal;
 mod reply;
 mod resolve;
 mod target;
@@ -138,8 +139,9 @@ async fn steps(
         Settled::Asked(answer) => return Ok(answer),
         Settled::Go(redemption) => redemption,
     };
-    // 5. The credential, put in as the last change.
-    let sealed = unseal::unseal(plane, caller, head, judged, call)?;
+    // 5. The credential, had anew if it is about to expire, and put in as the last change.
+    let renewed = renewal::ahead(plane, &caller, judged.asked.connection).await?;
+    let sealed = unseal::unseal(plane, caller, head, judged, renewed, call)?;
     // 6. The provider, once the call is counted and its approval taken.
     let provider = forward::forward(plane, call, sealed, redemption).await?;
     // 7. What comes back, filtered on its way.

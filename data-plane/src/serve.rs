@@ -10,6 +10,7 @@ use ah5_edge::connection::{Drain, Phase, told_to_stop};
 use ah5_edge::{Origin, announce};
 use ah5_net::cdn_loop::CdnLoop;
 use ah5_net::{Config as UpstreamConfig, Upstreams};
+use ah5_oauth::refresh::{Parts, Refresher};
 use ah5_policy::links::OwnLinks;
 use ah5_policy::response::RuleFilter;
 use anyhow::Context as _;
@@ -29,11 +30,16 @@ use crate::request::authenticate::memory::Memory;
 use crate::snapshot::keeper::Keeper;
 use crate::spool::Spool;
 use crate::streams::{self, Streams};
+use crate::suspects::Suspects;
 use crate::usage::{self, Usage};
 use crate::vending::Vending;
 
 /// Connections for proofs that the database remembers.
 const PROOFS: usize = 2;
+/// For refreshing credentials.
+const REFRESHES: usize = 2;
+/// Below the spool's folder: what providers handed out and the database does not have yet.
+const HANDED: &str = "refreshes";
 /// For the audit rows of the last answers to reach Postgres.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -45,9 +51,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let own = [listening, administering];
     let upstreams = upstreams(config.upstream, &config.origin, &own, &config.database)?;
     let exempt = upstreams.clone();
+    let handed = config.spool.folder.join(HANDED);
     let spool = Spool::start(config.spool, config.database.clone(), &config.ring)?;
     let approvals = Arc::new(Approvals::new(&config.database));
     let proofs = Proofs::new(&config.ring, config.database.pool(PROOFS));
+    let parts = Parts {
+        installation: config.clients,
+        pool: config.database.pool(REFRESHES),
+        ring: config.ring.clone(),
+        net: upstreams.clone(),
+    };
+    let refresher = Refresher::new(parts, &handed);
+    refresher
+        .prepare()
+        .with_context(|| format!("cannot keep refreshed tokens in {}", handed.display()))?;
+    tokio::spawn(refresher.clone().replay());
     let keeper = Keeper::start(
         config.database.clone(),
         config.listen_database,
@@ -70,7 +88,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         published: keeper.published(),
         quotas: Arc::new(Quotas::new(&config.database)),
         recorder: spool.recorder(),
+        refresher,
         streams: Arc::new(Streams::default()),
+        suspects: Suspects::default(),
         tokens: Memory::new(),
         trusted_proxies: config.trusted_proxies,
         upstreams,

@@ -110,6 +110,8 @@ pub struct Credential {
     pub sealed: Vec<u8>,
     /// When it is good no more, in seconds since 1970-01-01 UTC; `None` if the provider did not say.
     pub expires: Option<i64>,
+    /// From when on a call has it had anew.
+    pub due: Option<i64>,
     /// It can be had anew.
     pub is_refreshable: bool,
 }
@@ -243,6 +245,11 @@ impl Connection {
     }
 }
 
+/// A minute before its end; of one that lives for less than four, in its last quarter.
+fn due(issued: i64, ends: i64) -> i64 {
+    ends.saturating_sub((ends.saturating_sub(issued) / 4).clamp(0, 60))
+}
+
 // === impl Policy ===
 
 impl Policy {
@@ -255,5 +262,18 @@ impl Policy {
                 .as_deref()
                 .filter(|_| now.saturating_duration_since(*since) < LAST_GOOD),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lives_long_is_renewed_a_minute_ahead_and_what_does_not_in_its_last_quarter() {
+        assert_eq!(due(0, 3600), 3540);
+        assert_eq!(due(0, 40), 30);
+        assert_eq!(due(0, 0), 0);
+        assert_eq!(due(100, 50), 50, "it had expired when it came");
     }
 }

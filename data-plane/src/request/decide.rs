@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::claim::Claim;
 use super::parse::{Asked, AskedBody};
-use super::{Call, Caller, Refusal};
+use super::{Call, Caller, Refusal, renewal};
 use crate::quotas::Toll;
 use crate::snapshot::{Policy, Workspace};
 
@@ -214,8 +214,10 @@ fn check_target(caller: &Caller, asked: &Asked<'_>) -> Result<(), Refusal> {
     }
     let connection = caller.workspace.connections.get(&asked.connection);
     let connection = connection.ok_or_else(|| Refusal::not_found("Connection not found"))?;
-    if connection.status != ConnectionStatus::Healthy {
-        return Err(Refusal::conflict("Connection has been revoked"));
+    match connection.status {
+        ConnectionStatus::Healthy => {}
+        ConnectionStatus::NeedsReauth => return Err(renewal::needs_reauth()),
+        ConnectionStatus::Revoked => return Err(renewal::revoked()),
     }
     if connection.reaches(&asked.url) {
         return Ok(());

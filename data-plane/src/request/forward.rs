@@ -1,5 +1,7 @@
 //! Sends the request to its provider and waits for the head of the answer.
 
+use std::sync::Arc;
+
 use ah5_net::client::Failure;
 use ah5_net::{ResponseBody, SendError};
 use ah5_providers::scrub::Scrubber;
@@ -8,7 +10,7 @@ use http::Response;
 use super::approve::{lost, unavailable};
 use super::meter::Sent;
 use super::unseal::{Exchange, Unsealed};
-use super::{Call, Refusal, toll};
+use super::{Call, Refusal, renewal, toll};
 use crate::approvals::{Held, Redemption};
 use crate::plane::Plane;
 
@@ -23,7 +25,7 @@ pub struct Provider {
 /// 403 for a target that no call may go to, 429 when a policy's hour is used up, 413, 502 or 504 when the provider gave no answer; also
 /// 403 when the call stopped being allowed while it was made: its answer then stays here.
 pub async fn forward(
-    plane: &Plane,
+    plane: &Arc<Plane>,
     call: &mut Call,
     unsealed: Unsealed,
     redemption: Option<Redemption>,
@@ -33,6 +35,7 @@ pub async fn forward(
         scrubber,
         exchange,
         toll,
+        account,
     } = unsealed;
     let mut taken = match &toll {
         Some(toll) => Some(toll::pay(plane, toll).await?),
@@ -77,11 +80,12 @@ pub async fn forward(
         held.executed();
     }
     check(plane, &exchange)?;
-    Ok(Provider {
+    let provider = Provider {
         response,
         scrubber,
         exchange,
-    })
+    };
+    renewal::after_refusal(plane, provider, account, redemption.is_some()).await
 }
 
 /// Takes the approval, and looks once more: taking it took its time. Given back if the call is not
@@ -116,7 +120,7 @@ async fn until_cut<T>(
     }
 }
 
-fn check(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
+pub fn check(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
     if plane.allows(&exchange.claim) {
         Ok(())
     } else {

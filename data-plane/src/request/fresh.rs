@@ -4,8 +4,7 @@ use ah5_contracts::id::ConnectionId;
 use ah5_security::secret::SecretText;
 use jiff::Timestamp;
 
-use super::unseal;
-use super::{Caller, Kind, Refusal};
+use super::{Caller, Kind, Refusal, renewal, unseal};
 use crate::plane::Plane;
 
 /// A token, and when its life ends.
@@ -31,10 +30,14 @@ pub async fn token(
 /// # Errors
 /// 409 for connections that are not healthy, 503 while a token can't be renewed.
 pub async fn secret(
-    _plane: &Plane,
+    plane: &Plane,
     caller: &mut Caller,
     id: ConnectionId,
 ) -> Result<(SecretText, Option<Timestamp>), Refusal> {
+    if let Some(fresh) = renewal::ahead(plane, caller, id).await? {
+        let secret = SecretText::new(fresh.access.expose().to_owned());
+        return Ok((secret, fresh.expires_at));
+    }
     let connection = unseal::connection(caller, id)?;
     let expires = connection.credential.as_ref().and_then(|it| it.expires);
     let secret = unseal::secret(caller, id, connection)?;

@@ -141,7 +141,7 @@ impl Refusal {
         self
     }
 
-    const fn retry_after(mut self, seconds: u32) -> Self {
+    pub const fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
     }

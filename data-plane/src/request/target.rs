@@ -7,7 +7,7 @@ use http::HeaderName;
 use http::request::Parts;
 
 use super::authenticate::unsettled;
-use super::{Caller, Identity, Refusal};
+use super::{Caller, Identity, Refusal, renewal};
 use crate::plane::Plane;
 use crate::snapshot::Connection;
 
@@ -30,10 +30,8 @@ pub async fn find<'a>(
     let connection = connection.ok_or_else(unknown)?;
     match connection.status {
         ConnectionStatus::Healthy => Ok(connection),
-        ConnectionStatus::NeedsReauth => {
-            Err(Refusal::conflict("Connection requires reauthentication"))
-        }
-        ConnectionStatus::Revoked => Err(Refusal::conflict("Connection has been revoked")),
+        ConnectionStatus::NeedsReauth => Err(renewal::needs_reauth()),
+        ConnectionStatus::Revoked => Err(renewal::revoked()),
     }
 }
 

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use ah5_contracts::connection::Auth;
 use ah5_contracts::id::ConnectionId;
 use ah5_contracts::policy::Method;
 use ah5_net::{Body, PoolKey};
+use ah5_oauth::refresh::Fresh;
 use ah5_policy::response::ResponseFilter;
 use ah5_policy::{CanonicalUrl, Redaction};
 use ah5_providers::headers::{Forwarded, forward_request};
@@ -13,6 +15,7 @@ use ah5_providers::inject::{InjectError, inject};
 use ah5_providers::scrub::Scrubber;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::SealContext;
+use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{Request, Uri};
@@ -21,6 +24,7 @@ use super::claim::Claim;
 use super::decide::{Judged, header_refused};
 use super::meter::{Meter, Metered, Sent, too_large};
 use super::parse::{AskedBody, Form};
+use super::renewal::Account;
 use super::{Call, Caller, Refusal};
 use crate::plane::Plane;
 use crate::quotas::Toll;
@@ -33,6 +37,7 @@ pub struct Unsealed {
     pub exchange: Exchange,
     /// To be paid before it is sent.
     pub toll: Option<Toll>,
+    pub account: Account,
 }
 
 /// What is known of an exchange with a provider, from before the sending to after the answer.
@@ -60,6 +65,7 @@ pub fn unseal(
     caller: Caller,
     head: &Parts,
     judged: Judged<'_>,
+    renewed: Option<Arc<Fresh>>,
     call: &mut Call,
 ) -> Result<Unsealed, Refusal> {
     let Forwarded {
@@ -84,13 +90,20 @@ pub fn unseal(
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let max = limits.max_payload_bytes.unwrap_or(DEFAULT_LIMIT);
     let uploads = matches!(asked.body, AskedBody::Stream(..));
+    let kept = match &asked.body {
+        AskedBody::None => Some(Bytes::new()),
+        AskedBody::Bytes(bytes, _) => Some(bytes.clone()),
+        AskedBody::Stream(..) => None,
+    };
     let (body, sent) = outgoing(asked.body, max)?;
     let mut request = Request::new(());
     *request.method_mut() = asked.wire_method;
     *request.uri_mut() = uri(&asked.url)?;
     *request.headers_mut() = headers;
     let (mut parts, ()) = request.into_parts();
-    let scrubber = open(&caller, asked.connection, connection, &mut parts)?;
+    let account = Account::of(&caller, asked.connection, connection, renewed.as_deref());
+    let account = account.replayable(&connection.auth, &parts, asked.method, kept);
+    let scrubber = open(&caller, asked.connection, connection, renewed, &mut parts)?;
     call.mark();
     let exchange = Exchange {
         key: PoolKey {
@@ -113,6 +126,7 @@ pub fn unseal(
         scrubber,
         exchange,
         toll,
+        account,
     })
 }
 
@@ -154,16 +168,23 @@ fn open(
     caller: &Caller,
     id: ConnectionId,
     connection: &Connection,
+    renewed: Option<Arc<Fresh>>,
     parts: &mut Parts,
 ) -> Result<Scrubber, Refusal> {
-    let secret = secret(caller, id, connection)?;
-    inject(&connection.auth, &secret, parts).map_err(|error| match error {
+    match renewed {
+        Some(fresh) => put_in(&connection.auth, &fresh.access, parts),
+        None => put_in(&connection.auth, &secret(caller, id, connection)?, parts),
+    }
+}
+
+pub fn put_in(auth: &Auth, secret: &SecretText, parts: &mut Parts) -> Result<Scrubber, Refusal> {
+    inject(auth, secret, parts).map_err(|error| match error {
         InjectError::Conflict(_) | InjectError::NoPlace(_) => {
             Refusal::bad_request(error.to_string())
         }
         InjectError::Unsendable => Refusal::internal(error),
     })?;
-    Ok(Scrubber::new(&connection.auth, &secret))
+    Ok(Scrubber::new(auth, secret))
 }
 
 /// What is sealed for exactly this connection and these destinations.

@@ -16,7 +16,9 @@ use ah5_store::snapshot::{ConnectionRow, GlobalRows, KeyRow, PolicyRow, Workspac
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Agent, Compiled, Connection, Credential, Globals, PersonalToken, Policy, Workspace};
+use super::{
+    Agent, Compiled, Connection, Credential, Globals, PersonalToken, Policy, Workspace, due,
+};
 
 /// `before` is what is published now: policies that have not changed are taken from it.
 pub(super) fn workspace(
@@ -144,6 +146,10 @@ fn connection(row: ConnectionRow) -> Option<Connection> {
             version: row.version,
             sealed: row.sealed,
             expires: row.expires_at.map(Timestamp::as_second),
+            due: row
+                .expires_at
+                .filter(|_| row.is_refreshable)
+                .map(|ends| due(row.issued_at.as_second(), ends.as_second())),
             is_refreshable: row.is_refreshable,
         }),
     })

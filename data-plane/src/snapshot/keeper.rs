@@ -70,7 +70,7 @@ impl Keeper {
     pub fn start(
         database: Database,
         listen: Database,
-        ring: KeyRing,
+        ring: impl Into<Arc<KeyRing>>,
         plain_http: PlainHttp,
     ) -> Self {
         let published = Arc::new(Published::new());
@@ -80,7 +80,7 @@ impl Keeper {
         let publisher = Publisher {
             published: published.clone(),
             database: database.clone(),
-            ring,
+            ring: ring.into(),
             plain_http,
             patterns: Patterns::default(),
             pending: HashSet::new(),
@@ -165,7 +165,7 @@ type Open = (ah5_store::database::Client, tokio::task::JoinHandle<()>);
 struct Publisher {
     published: Arc<Published>,
     database: Database,
-    ring: KeyRing,
+    ring: Arc<KeyRing>,
     plain_http: PlainHttp,
     /// Of every policy that is published: equal ones are compiled and held once.
     patterns: Patterns,

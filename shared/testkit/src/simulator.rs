@@ -12,6 +12,7 @@ mod query;
 mod remote;
 mod routes;
 mod stream;
+mod tokens;
 mod wire;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ pub use body::Body;
 pub use connection::Received;
 pub use journal::{Entry, Journal, Outcome};
 pub use remote::Remote;
+pub use tokens::{Counts, Gate, TokenEndpoint, Tokens, Trouble};
 
 /// Names that the certificate always has, besides those asked for.
 pub const NAMES: [&str; 6] = [

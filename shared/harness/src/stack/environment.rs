@@ -39,8 +39,10 @@ impl Environment {
             let prefixes = ["AUTH_", "EMAIL_", "SMTP_"];
             !prefixes.iter().any(|prefix| name.starts_with(prefix))
         });
+        let mut control = common;
+        control.insert("REFRESH_DIR".into(), text(&home.root().join("refreshes")));
         Self {
-            control: common,
+            control,
             data,
             addresses: home.root().join("addresses"),
             spool: home.root().join("spool"),

@@ -95,7 +95,14 @@ fn is_loopback(settings: &mut Settings) -> bool {
 fn is_passed_on(name: &str) -> bool {
     let bare = name.strip_suffix("_FILE").unwrap_or(name);
     // Sign-in providers have names of the operator's choice.
-    PASSED_ON.contains(&name) || PASSED_ON.contains(&bare) || name.starts_with("AUTH_OIDC_")
+    let known = PASSED_ON.contains(&name) || PASSED_ON.contains(&bare);
+    known || name.starts_with("AUTH_OIDC_") || is_client(bare)
+}
+
+/// Of the installation's own clients at providers, which are named as the catalogue names them.
+fn is_client(name: &str) -> bool {
+    let parts = ["_CLIENT_ID", "_CLIENT_SECRET", "_TENANT_ID"];
+    parts.iter().any(|part| name.ends_with(part))
 }
 
 const MAX_REPLICAS: usize = 32;
@@ -177,6 +184,7 @@ const DECIDED_HERE: &[&str] = &[
     "ADMIN_ADDR",
     "LISTEN_ADDR",
     "PORT",
+    "REFRESH_DIR",
     "SPOOL_DIR",
     "TLS_CERT_FILE",
     "TLS_KEY_FILE",
@@ -275,11 +283,17 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "x"),
             ("JWT_ISSUER", ""),
             ("AUTH_OIDC_CORP_ISSUER", "https://id.example"),
+            ("GOOGLE_CLIENT_SECRET_FILE", "/dev/null"),
         ]);
         let names: Vec<&str> = config.passed_on.iter().map(|(name, _)| &**name).collect();
         assert_eq!(
             names,
-            ["LOG_LEVEL", "DATABASE_URL_FILE", "AUTH_OIDC_CORP_ISSUER"]
+            [
+                "LOG_LEVEL",
+                "DATABASE_URL_FILE",
+                "AUTH_OIDC_CORP_ISSUER",
+                "GOOGLE_CLIENT_SECRET_FILE"
+            ]
         );
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use ah5_contracts::audit::{Action, ActorKind, AuditEvent, Verdict};
 use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, SpoolId};
 use ah5_net::Upstreams;
+use ah5_oauth::refresh::{Parts, Refresher};
 use ah5_security::audit::AuditKey;
 use ah5_security::dpop::nonce::Nonces;
 use ah5_security::ring::KeyRing;
@@ -60,6 +61,9 @@ pub struct Inner {
     pub origins: Vec<String>,
     /// Where workloads come from.
     pub issuers: Issuers,
+    pub refresher: Refresher,
+    /// The guarded way out.
+    pub net: Upstreams,
     /// This process's own audit chains.
     spool: SpoolId,
 }
@@ -91,6 +95,8 @@ impl App {
             nonces: Nonces::new(&config.ring),
             origins: config.origin.spellings(),
             issuers: Issuers::new(net),
+            refresher: refresher(&config, net),
+            net: net.clone(),
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
             waiting: Semaphore::new(MAX_WAITING),
@@ -225,6 +231,18 @@ impl Record {
     }
 }
 
+fn refresher(config: &Config, net: &Upstreams) -> Refresher {
+    let parts = Parts {
+        installation: config.clients.clone(),
+        pool: config.database.pool(REFRESHES),
+        ring: config.ring.clone(),
+        net: net.clone(),
+    };
+    Refresher::new(parts, &config.refresh_folder)
+}
+
+/// Database connections for refreshing credentials.
+const REFRESHES: usize = 2;
 const MAX_WAITING: usize = 256;
 /// More at once are refused.
 const MAX_ASIDE: usize = 64;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ah5_contracts::claims::MAX_AGENT_TOKEN_SECONDS;
@@ -9,6 +10,7 @@ use ah5_edge::connection::Drain;
 use ah5_edge::{Origin, client};
 use ah5_net::guard::Exemptions;
 use ah5_net::resolve::ResolveOverrides;
+use ah5_oauth::installation::Installation;
 use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
 use ah5_settings::Settings;
@@ -25,7 +27,7 @@ pub struct Config {
     /// The same without a pooler in between, which can't pass on what is notified.
     pub listen_database: Database,
     pub pool_size: usize,
-    pub ring: KeyRing,
+    pub ring: Arc<KeyRing>,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub address_file: Option<PathBuf>,
@@ -41,6 +43,10 @@ pub struct Config {
     /// Of everything without a limit of its own.
     pub general_per_quarter: u32,
     pub plain_http_hosts: Vec<String>,
+    /// The installation's clients at providers.
+    pub clients: Arc<Installation>,
+    /// For what providers handed out and the database does not have yet.
+    pub refresh_folder: PathBuf,
     /// Whom we may call, and how.
     pub outbound: Outbound,
     pub mail: Option<mail::config::Config>,
@@ -73,6 +79,9 @@ pub struct Build {
 }
 
 // === impl Config ===
+
+/// Kept when the machine starts anew.
+const REFRESH_DIR: &str = "/var/tmp/agenthifive-refreshes";
 
 impl Config {
     /// `None` exactly when a fault was noted.
@@ -108,6 +117,10 @@ impl Config {
             sign_in_per_minute: settings.positive("RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
             failed_auth_per_minute: settings.positive("RATE_LIMIT_FAILED_AUTH_PER_MINUTE", 300),
             general_per_quarter: settings.positive("RATE_LIMIT_PER_15_MINUTES", general),
+            clients: Arc::new(Installation::read(settings)),
+            refresh_folder: settings
+                .path("REFRESH_DIR")
+                .unwrap_or_else(|| REFRESH_DIR.into()),
             plain_http_hosts: settings.list("SSRF_ALLOWLIST_HOSTS"),
             drain: Drain::read(settings),
             keep_alive: Duration::from_millis(settings.positive("KEEP_ALIVE_MS", 75_000)),
@@ -118,7 +131,7 @@ impl Config {
             log: logs::Config::read(settings),
             database: database?,
             listen_database: listen_database?,
-            ring: ring?,
+            ring: Arc::new(ring?),
             outbound: outbound?,
             mail,
             parties,

@@ -4,3 +4,6 @@
 pub mod alarms;
 pub mod approvals;
 pub mod keys;
+pub mod reauth;
+pub mod refresh;
+pub mod revocations;

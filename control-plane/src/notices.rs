@@ -78,6 +78,8 @@ pub mod kind {
     pub const APPROVAL_REQUEST: &str = "approval_request";
     /// What became of one.
     pub const APPROVAL_RESOLVED: &str = "approval_resolved";
+    /// An account has to be connected again.
+    pub const CONNECTION_NEEDS_REAUTH: &str = "connection_needs_reauth";
     /// An agent asks to be allowed something.
     pub const PERMISSION_REQUEST: &str = "permission_request";
     pub const SECURITY_ALERT: &str = "security_alert";
@@ -86,6 +88,7 @@ pub mod kind {
 /// Where people decide.
 pub const APPROVALS_PAGE: &str = "/dashboard/approvals";
 pub const ACTIVITY_PAGE: &str = "/dashboard/activity";
+pub const CONNECTIONS_PAGE: &str = "/dashboard/connections";
 pub const AGENTS_PAGE: &str = "/dashboard/agents";
 pub const SETTINGS_PAGE: &str = "/dashboard/settings";
 

@@ -46,6 +46,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     tell_of_mail(&config);
     let app = App::new(config, pool, &net);
+    let handed = &app.config.refresh_folder;
+    app.refresher
+        .prepare()
+        .with_context(|| format!("cannot keep refreshed tokens in {}", handed.display()))?;
     let draining = Arc::new(AtomicBool::new(false));
     let admin = Admin {
         app: app.clone(),
@@ -74,6 +78,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             tokio::spawn(jobs::approvals::run(app.clone()));
             tokio::spawn(courier::run(app.clone()));
             tokio::spawn(jobs::keys::run(app.clone()));
+            tokio::spawn(app.refresher.clone().replay());
+            tokio::spawn(jobs::refresh::run(app.clone()));
+            tokio::spawn(jobs::reauth::run(app.clone()));
+            tokio::spawn(jobs::revocations::run(app.clone()));
             if let Some(carrier) = carrier {
                 tokio::spawn(postman::run(app.clone(), carrier));
             }
@@ -196,6 +204,7 @@ async fn keep_house(app: App) {
             ah5_store::assertions::prune(&db).await?;
             ah5_store::mail_proofs::prune(&db).await?;
             ah5_store::notifications::prune(&db).await?;
+            ah5_store::revocations::prune(&db).await?;
             ah5_store::sign_in_flows::prune(&db).await?;
             ah5_store::throttle::prune(&db).await?;
             ah5_store::vending::prune(&db).await?;

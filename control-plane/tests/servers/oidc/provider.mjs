@@ -4,6 +4,8 @@
 // A program may sign in by itself as `workload`, with the same secret: it gets a JWT for the resource
 // that it names, for ten minutes.
 //
+// `GET /mint?NAME` gives a refresh token, as if NAME had consented to `offline_access`. Each is good once.
+//
 // Argument: JSON of {people: {NAME: {email, email_verified, name}}, clientId, clientSecret,
 // redirectUris}.
 import { createServer } from 'node:http';
@@ -30,6 +32,7 @@ function serve(issuer) {
       client_id: settings.clientId,
       client_secret: settings.clientSecret,
       redirect_uris: settings.redirectUris,
+      grant_types: ['authorization_code', 'refresh_token'],
     }, {
       client_id: 'workload',
       client_secret: settings.clientSecret,
@@ -55,15 +58,31 @@ function serve(issuer) {
     },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     pkce: { required: () => true },
+    rotateRefreshToken: true,
   });
   const answer = provider.callback();
   return (request, response) => {
-    if (request.url.startsWith('/interaction/')) {
+    if (request.url.startsWith('/mint?')) {
+      mint(provider, request.url.slice(6)).then((token) => response.end(token));
+    } else if (request.url.startsWith('/interaction/')) {
       interact(provider, request, response).catch((error) => response.writeHead(500).end(`${error}`));
     } else {
       answer(request, response);
     }
   };
+}
+
+async function mint(provider, accountId) {
+  const scope = 'openid offline_access';
+  const client = await provider.Client.find(settings.clientId);
+  const grant = new provider.Grant({ accountId, clientId: settings.clientId });
+  grant.addOIDCScope(scope);
+  const grantId = await grant.save();
+  const now = Math.floor(Date.now() / 1000);
+  const token = new provider.RefreshToken({
+    accountId, client, grantId, scope, authTime: now, iiat: now, gty: 'authorization_code', rotations: 0,
+  });
+  return token.save();
 }
 
 async function interact(provider, request, response) {

@@ -43,6 +43,10 @@ pub struct Inner {
     pub hashing: Semaphore,
     /// A few files are written at a time, however many ask.
     pub exports: Arc<Semaphore>,
+    /// The guarded way out.
+    pub net: Upstreams,
+    /// Credentials are tried at their providers, a few at a time.
+    pub trying: Semaphore,
     /// Of agents that wait for a decision.
     pub waiting: Semaphore,
     /// Who reads notifications as they come.
@@ -93,6 +97,8 @@ impl App {
             issuers: Issuers::new(net),
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
+            net: net.clone(),
+            trying: Semaphore::new(MAX_TRYING),
             waiting: Semaphore::new(MAX_WAITING),
             hub: Hub::default(),
             exports: Arc::new(Semaphore::new(4)),
@@ -225,6 +231,7 @@ impl Record {
     }
 }
 
+const MAX_TRYING: usize = 32;
 const MAX_WAITING: usize = 256;
 /// More at once are refused.
 const MAX_ASIDE: usize = 64;

@@ -21,9 +21,8 @@ pub const WRONG: &str = "planted-wrong-key-0123456789";
 /// With these in it a provider is busy, or down.
 pub const BUSY: &str = "planted-busy-key-0123456789";
 pub const DOWN: &str = "planted-down-key-0123456789";
-/// A provider waits with its answer until the test lets it go on; then it takes it, or not.
+/// A provider waits with its answer until the test lets it go on.
 pub const SLOW: &str = "planted-slow-key-0123456789";
-pub const SLOW_WRONG: &str = "planted-slow-wrong-key-0123456789";
 pub const TELEGRAM: &str = "12345678:planted-good-key-0123456789";
 pub const SLACK: &str = "xoxb-planted-good-key-0123456789";
 pub const SITE: &str = "acme.atlassian.net";

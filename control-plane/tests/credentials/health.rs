@@ -1,10 +1,15 @@
 //! Testing a stored credential: a clear answer is written down, about the credential that was shown
 //! and no other.
 
+use ah5_contracts::connection::Auth;
+use ah5_contracts::id::{ConnectionId, WorkspaceId};
+use ah5_security::ring::KeyRing;
+use ah5_security::secret::SecretText;
+use ah5_security::vault::{Destinations, SealContext};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, GOOD, SLOW, SLOW_WRONG, with_status};
-use crate::support::error;
+use crate::fixture::{Fixture, GOOD, SLOW, with_status};
+use crate::support::{at_database, error};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_clear_answer_changes_what_is_known() {
@@ -118,21 +123,18 @@ async fn a_refusal_of_the_old_credential_is_not_held_against_the_new() {
             .await
             .is_empty()
     );
-    assert_eq!(SLOW_WRONG.len() - SLOW.len(), 6);
 }
 
-/// The stored token is shown as it is; one that has run out is not shown to anybody.
+/// What was sealed for one service opens for no other, whatever the row says.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_by_consent_is_tested_by_its_token() {
+async fn a_connection_whose_service_was_changed_is_not_tested() {
     let fixture = Fixture::open().await;
     let world = &fixture.world;
-    // Sealed for GitHub's place by the custom service, which takes any.
     let body = json!({"service": "custom-http", "apiKey": GOOD,
                       "baseUrl": "https://api.github.com/", "auth": {"kind": "bearer"}});
     let id = crate::fixture::id(&fixture.connect("api-key", &body).await);
     let becomes = "update ah5.t_connections set provider = 'github', service = 'github' where id";
     world.sql(&format!("{becomes} = '{id}'")).await;
-    // What was sealed for one service opens for no other.
     assert_eq!(fixture.test(&id).await.status, 500);
     assert_eq!(fixture.provider.connections(), 0);
     let path = format!("/v1/connections/{id}/credentials");
@@ -142,4 +144,81 @@ async fn a_connection_by_consent_is_tested_by_its_token() {
         (refused.status.as_u16(), error(&refused)),
         (409, text.into())
     );
+}
+
+/// The stored token is shown to the provider as it is; one that has run out says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_by_consent_is_tested_by_its_token() {
+    let fixture = Fixture::open().await;
+    let id = by_consent(
+        &fixture,
+        "google-contacts",
+        "https://people.googleapis.com/",
+    )
+    .await;
+    let tested = fixture.test(&id).await;
+    let expected = json!({"ok": true, "provider": "google", "detail": "Connected as Ann"});
+    assert_eq!(tested.json(), expected);
+    fixture
+        .provider
+        .on("/v1/people/me", |_| async { with_status(403, &json!({})) });
+    let detail = "Google Contacts token is valid (API returned HTTP 403)";
+    assert_eq!(fixture.test(&id).await.json()["detail"], detail);
+    let heard = fixture.provider.journal().len();
+    let runs_out = "update ah5.t_connection_credentials set expires_at = now() - interval '1 s'";
+    fixture
+        .world
+        .sql(&format!("{runs_out} where connection_id = '{id}'"))
+        .await;
+    let expired = fixture.test(&id).await;
+    let text = "Google Contacts token refresh failed: the stored token has expired";
+    assert_eq!(
+        (expired.status.as_u16(), error(&expired)),
+        (400, text.into())
+    );
+    assert_eq!(fixture.provider.journal().len(), heard);
+    assert_eq!(fixture.shown(&id).await["status"], "healthy");
+    let gives = "update ah5.t_connection_credentials set expires_at = null";
+    fixture
+        .world
+        .sql(&format!("{gives} where connection_id = '{id}'"))
+        .await;
+    fixture
+        .provider
+        .on("/v1/people/me", |_| async { with_status(401, &json!({})) });
+    let refused = fixture.test(&id).await.json();
+    let text = "Google Contacts token is invalid after refresh (HTTP 401).";
+    assert_eq!(refused["error"], text);
+    assert_eq!(refused["hint"], "Click 'Reconnect' to re-authorize.");
+    assert_eq!(fixture.shown(&id).await["status"], "needs_reauth");
+}
+
+/// As a consent leaves it: sealed for this very service, without a refresh token.
+async fn by_consent(fixture: &Fixture, service: &str, base_url: &str) -> String {
+    let world = &fixture.world;
+    let id = world.connect_to(service, "google", &[]).await;
+    let client = at_database(&world.stack).await;
+    let sql = "select k.workspace_id, k.ring_key_id, k.wrapped from ah5.t_workspace_keys k
+               join ah5.t_connections c on c.workspace_id = k.workspace_id where c.id = $1";
+    let uuid: uuid::Uuid = id.parse().unwrap();
+    let row = client.query_one(sql, &[&uuid]).await.unwrap();
+    let workspace = WorkspaceId::from_uuid(row.get(0));
+    let ring = KeyRing::load(&world.stack.folder().join("secrets/key-ring.json")).unwrap();
+    let wrapped: Vec<u8> = row.get(2);
+    let key = ring.unwrap(workspace, row.get(1), &wrapped).unwrap();
+    let context = SealContext {
+        workspace,
+        connection: ConnectionId::from_uuid(uuid),
+        field: "secret",
+        version: 1,
+        service,
+        auth: &Auth::Bearer,
+        destinations: &Destinations::new(base_url),
+    };
+    let sealed = key.seal(&context, &SecretText::new(GOOD.to_owned()));
+    let sql = "update ah5.t_connection_credentials set sealed = $2 where connection_id = $1";
+    client.execute(sql, &[&uuid, &sealed]).await.unwrap();
+    let sql = "update ah5.t_connections set base_url = $2 where id = $1";
+    client.execute(sql, &[&uuid, &base_url]).await.unwrap();
+    id
 }

@@ -13,16 +13,16 @@ use crate::support::dovecot::Dovecot;
 use crate::support::servers::MailServer;
 use crate::support::{World, control_plane, error};
 
-const HOST: &str = "mail.acme.example";
+pub const HOST: &str = "mail.acme.example";
 /// Its certificate is for another.
 const OTHER_HOST: &str = "mail.other.example";
-const USER: &str = "ann@acme.example";
+pub const USER: &str = "ann@acme.example";
 /// Blanks at both ends, and letters beyond ASCII: to be taken as it is.
-const PASSWORD: &str = "  planted mail pässword 0123 ";
+pub const PASSWORD: &str = "  planted mail pässword 0123 ";
 const NEW_PASSWORD: &str = "planted-other-mail-password-0123";
 
-struct Post {
-    world: World,
+pub struct Post {
+    pub world: World,
     imap: Dovecot,
     smtp: MailServer,
     smtps: MailServer,
@@ -32,7 +32,7 @@ struct Post {
 // === impl Post ===
 
 impl Post {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         Self::with(|builder, _| builder).await
     }
 
@@ -68,7 +68,7 @@ impl Post {
         }
     }
 
-    async fn connect(&self, change: Value) -> ah5_testkit::client::Answer {
+    pub async fn connect(&self, change: Value) -> ah5_testkit::client::Answer {
         let mut body = json!({"email": USER, "password": PASSWORD, "imapHost": HOST,
                               "smtpHost": HOST});
         let all = body.as_object_mut().unwrap();

@@ -5,49 +5,85 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ah5_testkit::client::Call;
+use http::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::fixture::{GOOD, PERSON, SITE};
+use crate::fixture::{GOOD, PERSON, shown};
+use crate::mailboxes::{HOST, PASSWORD, Post, USER};
 use crate::support::{World, control_plane, error};
 
 /// A field of a form that names a host: where it is sent, and with what else. Whoever adds one to
 /// the product adds it here.
 struct Field {
     name: &'static str,
-    path: &'static str,
-    /// `HOST` and `PORT` stand for what is tried.
+    method: Method,
+    path: String,
+    /// `TRIED` stands for what is tried.
     body: Value,
+    /// Whether it is looked at when it is entered. Otherwise nothing goes there before an agent's
+    /// call, which a data plane judges.
+    refused: bool,
 }
 
-fn fields(site: &str) -> Vec<Field> {
-    let mail = |imap: &str, smtp: &str| {
-        json!({"email": PERSON, "password": "planted-good-password", "imapHost": imap,
-               "smtpHost": smtp})
+/// The ids of a connected mailbox, and of a connection that says it is Jira's.
+fn fields(mailbox: &str, jira: &str) -> Vec<Field> {
+    let field = |name, method, path: &str, body, refused| Field {
+        name,
+        method,
+        path: path.to_owned(),
+        body,
+        refused,
     };
+    let mail = |imap: &str, smtp: &str| json!({"email": USER, "password": PASSWORD, "imapHost": imap, "smtpHost": smtp});
+    let site =
+        |site: &str| json!({"service": "jira", "apiKey": GOOD, "email": USER, "siteUrl": site});
+    let (email, keys) = ("/v1/connections/email", "/v1/connections/api-key");
+    let mailbox_again = format!("/v1/connections/{mailbox}/credentials");
+    let reauth = format!("/v1/connections/{mailbox}/reauth");
+    let jira_again = format!("/v1/connections/{jira}/credentials");
+    let new = |name: &str| json!({"password": PASSWORD, name: "TRIED"});
+    let custom = json!({"service": "custom-http", "apiKey": GOOD, "baseUrl": "https://TRIED/",
+                        "auth": {"kind": "bearer"}});
+    let put = Method::PUT;
+    let post = || Method::POST;
     vec![
-        Field {
-            name: "imapHost",
-            path: "/v1/connections/email",
-            body: mail("HOST", "mail.acme.example"),
-        },
-        Field {
-            name: "smtpHost",
-            path: "/v1/connections/email",
-            // Reading comes first: it must be what is refused alone.
-            body: mail("HOST", "HOST"),
-        },
-        Field {
-            name: "siteUrl",
-            path: "/v1/connections/api-key",
-            body: json!({"service": "jira", "apiKey": GOOD, "email": PERSON, "siteUrl": "HOST"}),
-        },
-        Field {
-            name: "siteUrl before the domain",
-            path: "/v1/connections/api-key",
-            body: json!({"service": "jira", "apiKey": GOOD, "email": PERSON,
-                         "siteUrl": format!("HOST/.{}", site.split_once('.').unwrap().1)}),
-        },
+        field("imapHost", post(), email, mail("TRIED", HOST), true),
+        // Reading works there, so that it comes to this.
+        field("smtpHost", post(), email, mail(HOST, "TRIED"), true),
+        field(
+            "imapHost",
+            put.clone(),
+            &mailbox_again,
+            new("imapHost"),
+            true,
+        ),
+        field(
+            "smtpHost",
+            put.clone(),
+            &mailbox_again,
+            new("smtpHost"),
+            true,
+        ),
+        field("imapHost", post(), &reauth, new("imapHost"), true),
+        field("siteUrl", post(), keys, site("TRIED"), true),
+        field(
+            "siteUrl's start",
+            post(),
+            keys,
+            site("TRIED/.atlassian.net"),
+            true,
+        ),
+        field(
+            "siteUrl's user",
+            post(),
+            keys,
+            site("acme.atlassian.net@TRIED"),
+            true,
+        ),
+        field("siteUrl", put, &jira_again, site("TRIED"), true),
+        field("baseUrl", post(), keys, custom, false),
     ]
 }
 
@@ -123,40 +159,57 @@ const HOSTS: [&str; 58] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_form_makes_us_connect_to_ourselves_or_to_a_private_network() {
-    let stack = Arc::new(control_plane().start().unwrap());
-    let world = World::at(stack).await;
-    // The ports of mail are root's; where they can't be had the refusal alone must do.
+    let post = Post::open().await;
+    let world = &post.world;
+    let mailbox = crate::fixture::id(&post.connect(json!({})).await);
+    let jira = world.connect_to("jira", "jira", &[]).await;
+    let before = shown(world, &mailbox).await;
     let (heard, port) = listen().await;
     let (mut cells, mut refused) = (0, 0);
     for host in hosts(port) {
-        for field in fields(SITE) {
-            for port in ["usual", "odd"] {
-                let text = field.body.to_string();
-                let quoted = serde_json::to_string(&host).unwrap();
-                let text = text.replace("HOST", quoted.trim_matches('"'));
-                let mut body: Value = serde_json::from_str(&text).unwrap();
-                if port == "odd" {
-                    body["imapPort"] = 143.into();
-                    body["smtpPort"] = 465.into();
-                }
-                let answer = world.post(field.path, &body).await;
+        for field in fields(&mailbox, &jira) {
+            for odd in [false, true] {
+                let body = filled(&field, &host, odd);
+                let call = Call::new(field.method.clone(), &*field.path).json(&body);
+                let answer = world.send(call.bearer(&world.owner.token)).await;
                 cells += 1;
                 let (name, said) = (field.name, error(&answer));
+                assert!(!said.contains(GOOD) && !said.contains(PASSWORD));
+                if !field.refused {
+                    assert!(answer.status == 400 || answer.status == 200);
+                    continue;
+                }
                 assert_eq!(answer.status, 400, "{name} {host:?}: {}", answer.text());
                 let known = REFUSALS.iter().any(|known| said.contains(known));
                 assert!(known, "{name} {host:?}: {said}");
-                assert!(!said.contains(GOOD) && !said.contains("planted-good-password"));
                 refused += 1;
             }
         }
     }
-    let listed = world.get("/v1/connections").await.json();
-    assert_eq!(listed["connections"], json!([]));
     println!(
         "{cells} cells, {refused} refused, {} heard",
         heard.load(Ordering::SeqCst)
     );
     assert_eq!(heard.load(Ordering::SeqCst), 0);
+    assert_eq!(shown(world, &mailbox).await, before);
+}
+
+/// With the ports that are not the usual ones, if `odd`.
+fn filled(field: &Field, host: &str, odd: bool) -> Value {
+    let quoted = serde_json::to_string(host).unwrap();
+    let text = field.body.to_string();
+    let text = text.replace("TRIED", quoted.trim_matches('"'));
+    let mut body: Value = serde_json::from_str(&text).unwrap();
+    if odd {
+        // Of the field that is tried alone: what is at the other server is to be there.
+        let of = if field.name == "smtpHost" {
+            "smtpPort"
+        } else {
+            "imapPort"
+        };
+        body[of] = if field.name == "smtpHost" { 465 } else { 143 }.into();
+    }
+    body
 }
 
 /// That something was refused for what it names, and not because nobody answered there.

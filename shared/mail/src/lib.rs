@@ -75,3 +75,6 @@ fn too_slow() -> Fault {
 /// From resolving the name to the last answer.
 const DEADLINE: Duration = Duration::from_secs(12);
 const MAX_SAID: usize = 160;
+
+#[cfg(test)]
+mod tests;

@@ -31,14 +31,14 @@ pub async fn test(
 ) -> AppResult {
     let id: ConnectionId = id.parse()?;
     match look_up(&app, &caller, id).await? {
-        Found::Tryable(stored) => try_out(&app, &caller, stored).await,
+        Found::Tryable(stored) => try_out(&app, &caller, *stored).await,
         Found::Not(status, error, hint) => Ok(failure(status, &error, hint)),
     }
 }
 
 enum Found {
     Not(StatusCode, String, Option<&'static str>),
-    Tryable(Stored),
+    Tryable(Box<Stored>),
 }
 
 struct Stored {
@@ -77,14 +77,14 @@ async fn look_up(app: &App, caller: &Caller, id: ConnectionId) -> AppResult<Foun
     let secret = vault::open_secret(&key, tenant.workspace(), &connection, &credential);
     let secret = secret.map_err(AppError::internal)?;
     tenant.commit().await?;
-    Ok(Found::Tryable(Stored {
+    Ok(Found::Tryable(Box::new(Stored {
         connection,
         secret,
         version: credential.version,
         has_expired: credential
             .expires_at
             .is_some_and(|at| at <= Timestamp::now()),
-    }))
+    })))
 }
 
 async fn try_out(app: &App, caller: &Caller, stored: Stored) -> AppResult {

@@ -44,6 +44,10 @@ pub struct Inner {
     pub hashing: Semaphore,
     /// A few files are written at a time, however many ask.
     pub exports: Arc<Semaphore>,
+    /// The guarded way out.
+    pub net: Upstreams,
+    /// Credentials are tried at their providers, a few at a time.
+    pub trying: Semaphore,
     /// Of agents that wait for a decision.
     pub waiting: Semaphore,
     /// Who reads notifications as they come.
@@ -62,8 +66,6 @@ pub struct Inner {
     /// Where workloads come from.
     pub issuers: Issuers,
     pub refresher: Refresher,
-    /// The guarded way out.
-    pub net: Upstreams,
     /// This process's own audit chains.
     spool: SpoolId,
 }
@@ -99,6 +101,7 @@ impl App {
             net: net.clone(),
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
+            trying: Semaphore::new(MAX_TRYING),
             waiting: Semaphore::new(MAX_WAITING),
             hub: Hub::default(),
             exports: Arc::new(Semaphore::new(4)),
@@ -243,6 +246,7 @@ fn refresher(config: &Config, net: &Upstreams) -> Refresher {
 
 /// Database connections for refreshing credentials.
 const REFRESHES: usize = 2;
+const MAX_TRYING: usize = 32;
 const MAX_WAITING: usize = 256;
 /// More at once are refused.
 const MAX_ASIDE: usize = 64;

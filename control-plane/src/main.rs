@@ -10,6 +10,7 @@ mod channels;
 mod commands;
 mod config;
 mod edge;
+mod entered;
 mod error;
 mod gates;
 mod input;

@@ -14,16 +14,16 @@ use ah5_security::vault::{Destinations, SealContext};
 use ah5_store::StoreError;
 use ah5_store::connections::{self, Connection};
 use ah5_store::tenant::Tenant;
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::vault::{self, data_key};
 
+use super::Undelivered;
 use super::exchange::{Exchange, retry_after};
 use super::message::clean;
-use super::{Kind, Undelivered};
 
 /// A bot that can be spoken through.
 pub struct Bot {
@@ -106,10 +106,6 @@ impl Bot {
         Self::new(service, token, tenant.workspace(), connection.id)
     }
 
-    pub fn kind(&self) -> Option<Kind> {
-        Kind::from_stored(&self.service.id)
-    }
-
     pub fn host(&self) -> String {
         self.base.authority().to_owned()
     }
@@ -142,6 +138,16 @@ impl Bot {
             .await
     }
 
+    /// GET of a path with its query, for a long answer.
+    pub async fn read(&self, exchange: &Exchange, path: &str) -> Result<Said, Undelivered> {
+        let request = Request::get(format!("{}{path}", self.base.origin())).body(Bytes::new());
+        let (mut parts, body) = request.map_err(|_| unsendable())?.into_parts();
+        inject(&self.auth, &self.token, &mut parts).map_err(|_| unsendable())?;
+        let request = Request::from_parts(parts, body);
+        let answer = exchange.send_for(self.key, request, MAX_PAGE).await?;
+        Ok(said(answer))
+    }
+
     /// What a provider says of itself, short and without the token.
     pub fn quoted(&self, text: &str) -> String {
         clean(&text.replace(self.token.expose(), "…"), MAX_QUOTED).replace('\n', " ")
@@ -152,12 +158,16 @@ impl Bot {
         exchange: &Exchange,
         request: Request<Bytes>,
     ) -> Result<Said, Undelivered> {
-        let (head, body) = exchange.send(self.key, request).await?.into_parts();
-        Ok(Said {
-            status: head.status,
-            json: serde_json::from_slice(&body).unwrap_or_default(),
-            after: retry_after(&head.headers),
-        })
+        Ok(said(exchange.send(self.key, request).await?))
+    }
+}
+
+fn said(answer: Response<Bytes>) -> Said {
+    let (head, body) = answer.into_parts();
+    Said {
+        status: head.status,
+        json: serde_json::from_slice(&body).unwrap_or_default(),
+        after: retry_after(&head.headers),
     }
 }
 
@@ -171,4 +181,5 @@ fn unsendable() -> Undelivered {
     Undelivered::Refused("The bot's token cannot be sent".to_owned())
 }
 
+const MAX_PAGE: usize = 1024 * 1024;
 const MAX_QUOTED: usize = 200;

@@ -59,13 +59,23 @@ impl Exchange {
     pub async fn send(
         &self,
         key: PoolKey,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, Undelivered> {
+        self.send_for(key, request, MAX_ANSWER).await
+    }
+
+    /// For an answer of at most so many bytes.
+    pub async fn send_for(
+        &self,
+        key: PoolKey,
         mut request: Request<Bytes>,
+        max_bytes: usize,
     ) -> Result<Response<Bytes>, Undelivered> {
         let length = request.body().len().into();
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_LENGTH, length);
         headers.insert(header::USER_AGENT, HeaderValue::from_static("AgentHiFive"));
-        let fetched = timeout(DEADLINE, self.net.fetch(key, request, MAX_ANSWER)).await;
+        let fetched = timeout(DEADLINE, self.net.fetch(key, request, max_bytes)).await;
         match fetched {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(undelivered(&error)),

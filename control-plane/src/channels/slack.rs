@@ -14,6 +14,18 @@ pub async fn auth_test(bot: &Bot, exchange: &Exchange) -> Result<Value, Undelive
     result(bot, bot.probe(exchange).await?)
 }
 
+/// One page of a list, and where the next begins.
+pub async fn page(
+    bot: &Bot,
+    exchange: &Exchange,
+    path: &str,
+) -> Result<(Value, Option<String>), Undelivered> {
+    let found = result(bot, bot.read(exchange, path).await?)?;
+    let next = found["response_metadata"]["next_cursor"].as_str();
+    let next = next.filter(|next| !next.is_empty()).map(str::to_owned);
+    Ok((found, next))
+}
+
 pub async fn send(
     bot: &Bot,
     exchange: &Exchange,

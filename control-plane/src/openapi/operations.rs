@@ -112,6 +112,52 @@ const NEW_POLICY: Fields = &[
     ("policyTier?", "string"),
 ];
 
+const MADE: Fields = &[("connection", "Connection"), ("message", "string")];
+const REVOKED: Fields = &[
+    ("connection", "Connection"),
+    ("revoked", "boolean"),
+    ("auditId", "string"),
+];
+const NEW_KEY: Fields = &[
+    ("service", "string"),
+    ("provider?", "string"),
+    ("apiKey", "string"),
+    ("appKey?", "string"),
+    ("email?", "string"),
+    ("siteUrl?", "string"),
+    ("baseUrl?", "string"),
+    ("auth?", "object"),
+    ("label?", "string"),
+];
+const NEW_MAILBOX: Fields = &[
+    ("email", "string"),
+    ("password", "string"),
+    ("username?", "string"),
+    ("displayName?", "string"),
+    ("imapHost", "string"),
+    ("imapPort?", "integer"),
+    ("imapTls?", "boolean"),
+    ("imapSecurity?", "tls|starttls|none"),
+    ("smtpHost", "string"),
+    ("smtpPort?", "integer"),
+    ("smtpStarttls?", "boolean"),
+    ("smtpSecurity?", "tls|starttls|none"),
+    ("label?", "string"),
+];
+const OTHER_CREDENTIAL: Fields = &[
+    ("apiKey?", "string"),
+    ("appKey?", "string"),
+    ("botToken?", "string"),
+    ("email?", "string"),
+    ("siteUrl?", "string"),
+    ("password?", "string"),
+    ("username?", "string"),
+    ("imapHost?", "string"),
+    ("imapPort?", "integer"),
+    ("smtpHost?", "string"),
+    ("smtpPort?", "integer"),
+];
+
 #[rustfmt::skip]
 pub const EVERY: &[Operation] = &[
     gives("GET /health", "Whether the process runs", &[("status", "string")]),
@@ -177,9 +223,17 @@ pub const EVERY: &[Operation] = &[
     gives("GET /v1/capabilities/me", "What the agent has, has asked for and may ask for", &[("activeConnections", "[object]"), ("pendingRequests", "[object]"), ("availableActions", "[object]")]),
     gives("GET /v1/capabilities/services", "Services and their action templates", &[("services", "[object]"), ("oauthStatus", "object")]),
     gives("GET /v1/connections", "Connections; an agent sees those that it may use", &[("connections", "[Connection]")]),
-    gives("POST /v1/connections/api-key", "Connects an account by a secret that is never shown again", &[("connection", "Connection"), ("message", "string")]).takes(&[("provider", "string"), ("service", "string"), ("label?", "string"), ("baseUrl", "string"), ("auth", "object"), ("apiKey", "string")]),
+    gives("POST /v1/connections/api-key", "Connects an account by a key, once its provider takes it", MADE).takes(NEW_KEY),
+    gives("POST /v1/connections/anthropic-oauth", "Refuses tokens of a subscription", MADE).takes(&[("accessToken?", "string"), ("refreshToken?", "string")]),
     gives("POST /v1/connections/bot-token", "Connects a bot, once its provider knows the token", &[("connection", "Connection"), ("botInfo", "object"), ("label", "string"), ("message", "string")]).takes(&[("service", "telegram|slack"), ("botToken", "string"), ("label?", "string")]),
-    gives("POST /v1/connections/{id}/revoke", "Ends a connection for good", &[("connection", "Connection"), ("revoked", "boolean"), ("auditId", "string")]),
+    gives("POST /v1/connections/email", "Connects a mailbox, once both of its servers take the password", MADE).takes(NEW_MAILBOX),
+    gives("DELETE /v1/connections/{id}", "Ends a connection for good", REVOKED),
+    gives("PUT /v1/connections/{id}/credentials", "Replaces the credential, once its provider takes the new one", MADE).takes(OTHER_CREDENTIAL),
+    gives("PUT /v1/connections/{id}/label", "Calls it something else", &[("connection", "object")]).takes(&[("label", "string")]),
+    gives("POST /v1/connections/{id}/lookup", "Names of a Slack workspace's channels or people", &[("items", "[object]")]).takes(&[("type", "channels|users")]),
+    gives("POST /v1/connections/{id}/reauth", "Connects the account anew", MADE).takes(OTHER_CREDENTIAL),
+    gives("POST /v1/connections/{id}/revoke", "Ends a connection for good", REVOKED),
+    gives("POST /v1/connections/{id}/test", "Whether the provider still takes the credential", &[("ok", "boolean"), ("provider", "string"), ("detail", "string")]),
     gives("GET /v1/policies", "The workspace's policies", &[("policies", "[Policy]")]),
     gives("POST /v1/policies", "Lets an agent use a connection", POLICY).takes(NEW_POLICY).created(),
     Operation::new("POST /v1/policies/evaluate", "What a policy would do with a request; nothing is sent", Answer::Named("object")).takes(&[("policyId?", "uuid"), ("policy?", "object"), ("request", "object"), ("response?", "object")]),

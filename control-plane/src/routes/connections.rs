@@ -6,24 +6,28 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use ah5_contracts::audit::Action;
-use ah5_contracts::connection::Auth;
 use ah5_contracts::id::ConnectionId;
-use ah5_providers::custom::{self, Custom};
-use ah5_security::secret::SecretText;
-use ah5_security::vault::{Destinations, SealContext};
+use ah5_providers::catalogue;
 use ah5_store::agents;
-use ah5_store::connections::{self, Connection, NewConnection};
+use ah5_store::connections::{self, Connection};
 use ah5_store::policies::{self, Policy};
 use ah5_store::tenant::Tenant;
 
 use crate::app::{App, Record, time};
 use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
-use crate::input::{Input, not_blank};
+use crate::input::not_blank;
 use crate::routes::policies::policy_json;
-use crate::vault;
 
+pub mod api_key;
 pub mod bot_token;
+mod create;
+pub mod credentials;
+pub mod email;
+pub mod label;
+pub mod lookup;
+pub mod reauth;
+pub mod test;
 
 const MAX_LABEL: usize = 100;
 
@@ -60,68 +64,9 @@ pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) 
             json["actionTemplateId"] = policy.action_template.clone().into();
             json
         });
-        Some(connection_json(connection, policies.collect()))
+        Some(connection_json(&caller, connection, policies.collect()))
     });
     Ok(Json(json!({"connections": shown.collect::<Vec<_>>()})).into_response())
-}
-
-pub async fn connect(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-    input: Input,
-) -> AppResult {
-    let provider = only(&input, "provider", custom::PROVIDER)?;
-    let service = only(&input, "service", custom::SERVICE)?;
-    let secret = not_blank(&input.text("apiKey")?, "apiKey is required")?;
-    let secret = SecretText::new(secret);
-    let label = input
-        .optional_text("label")?
-        .unwrap_or_else(|| format!("{provider} connection"));
-    let label = check_label(&label)?;
-    let auth = auth(&input)?;
-    let plain_http = |host: &str, port| app.config.allows_plain_http(host, port);
-    let checked = Custom::check(&input.text("baseUrl")?, auth, &secret, plain_http)
-        .map_err(|fault| AppError::bad_request(format!("body/{fault}")))?;
-
-    let (id, base_url) = (ConnectionId::random(), checked.base_url.to_string());
-    let mut db = app.db().await?;
-    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-    let context = SealContext {
-        workspace: tenant.workspace(),
-        connection: id,
-        field: vault::SECRET,
-        version: 1,
-        service,
-        auth: &checked.auth,
-        destinations: &Destinations::new(&base_url),
-    };
-    let sealed = vault::key(&app, &tenant).await?.seal(&context, &secret);
-    let auth = serde_json::to_value(&checked.auth).map_err(AppError::internal)?;
-    let new = NewConnection {
-        id,
-        provider,
-        service,
-        label: &label,
-        base_url: &base_url,
-        auth: &auth,
-        granted_scopes: &[],
-        oauth: None,
-        mail: None,
-        sealed: &sealed,
-    };
-    connections::insert(&tenant, &new).await?;
-    let details = json!({"provider": provider, "service": service, "label": label});
-    app.record(
-        &tenant,
-        Record::new(caller.actor(), Action::ConnectionCreated, details).connection(id),
-    )
-    .await?;
-    tenant.commit().await?;
-    let connection = json!({
-        "id": id, "provider": provider, "service": service, "label": label, "status": "healthy",
-    });
-    let message = format!("{provider} connection created successfully");
-    Ok(Json(json!({"connection": connection, "message": message})).into_response())
 }
 
 pub async fn revoke(
@@ -181,35 +126,27 @@ fn check_label(text: &str) -> Result<String, AppError> {
     Ok(label)
 }
 
-/// A field with one legal value so far.
-fn only(input: &Input, name: &str, value: &'static str) -> Result<&'static str, AppError> {
-    if !input.has(name) {
-        let why = format!("body must have required property '{name}'");
-        return Err(AppError::bad_request(why));
-    }
-    let given = input.one_of(name, &[value]);
-    let given = given.map_err(|error| error.hint(format!("Accepted: {value}")))?;
-    given.ok_or_else(|| AppError::bad_request(format!("body/{name} must be string")))
+/// One of the workspace's own, the revoked included.
+async fn find(app: &App, caller: &Caller, id: ConnectionId) -> AppResult<Connection> {
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let found = connections::get(&tenant, id).await?;
+    tenant.commit().await?;
+    found.ok_or_else(|| AppError::not_found("Connection not found"))
 }
 
-fn auth(input: &Input) -> Result<Auth, AppError> {
-    let auth = input.value("auth");
-    let auth =
-        auth.ok_or_else(|| AppError::bad_request("body must have required property 'auth'"))?;
-    serde_json::from_value(auth.clone()).map_err(|_| {
-        AppError::bad_request(
-            "body/auth must be {\"kind\":\"bearer\"}, {\"kind\":\"header\",\"name\"}, \
-             {\"kind\":\"query\",\"name\"} or {\"kind\":\"basic\",\"username\"}",
-        )
-    })
-}
-
-fn connection_json(connection: &Connection, policies: Vec<Value>) -> Value {
+/// An agent is told nothing of the credential.
+fn connection_json(caller: &Caller, connection: &Connection, policies: Vec<Value>) -> Value {
+    let service = catalogue::find(&connection.service);
+    let is_agent = matches!(caller, Caller::Agent { .. });
+    let preview = connection.preview.as_ref().filter(|_| !is_agent);
     json!({
         "id": connection.id, "provider": connection.provider, "service": connection.service,
-        "label": connection.label, "status": connection.status, "singleton": false,
+        "label": connection.label, "status": connection.status,
+        "singleton": service.is_some_and(|service| service.singleton),
         "grantedScopes": connection.granted_scopes, "metadata": connection.metadata,
         "baseUrl": connection.base_url, "createdAt": time(connection.created_at),
-        "updatedAt": time(connection.updated_at), "credentialPreview": null, "policies": policies,
+        "updatedAt": time(connection.updated_at), "credentialPreview": preview,
+        "policies": policies,
     })
 }

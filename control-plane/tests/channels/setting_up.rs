@@ -75,7 +75,7 @@ async fn what_a_channel_needs_is_said() {
     let world = &fixture.world;
     let (telegram, slack) = (fixture.bot("telegram").await, fixture.bot("slack").await);
     let nothing = "00000000-0000-4000-8000-000000000000";
-    let sick = fixture.bot("telegram").await;
+    let sick = world.connect_to("telegram", "telegram", &[]).await;
     world
         .sql(&format!(
             "update ah5.t_connections set status = 'needs_reauth' where id = '{sick}'"

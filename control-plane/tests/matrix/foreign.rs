@@ -158,6 +158,8 @@ fn body(route: &Route) -> Option<Value> {
         (&Method::PATCH, "/agent-permission-requests/{id}/approve-complete") => {
             json!({"connectionId": NOTHING})
         }
+        (&Method::PUT, "/connections/{id}/label") => json!({"label": "mine"}),
+        (&Method::POST, "/connections/{id}/lookup") => json!({"type": "channels"}),
         (&Method::PUT, "/policies/{id}") => json!({"defaultMode": "read_only"}),
         (&Method::POST, "/policies/{id}/changes") => json!({"policy": {}, "requests": []}),
         (&Method::PUT, "/policies/{id}/allowlists") => json!({"allowlists": []}),

@@ -12,6 +12,8 @@ pub enum Auth {
     Bearer,
     /// A header of this name, the secret as its whole value.
     Header { name: String },
+    /// The password of a mailbox: shown to its mail servers, and never in a request.
+    Mail,
     /// The first segment of the path that begins with this, out of the first two: the secret
     /// stands behind it, in place of whatever the caller wrote there.
     Path { prefix: String },
@@ -29,18 +31,19 @@ impl Auth {
             Self::Basic { .. } => "basic",
             Self::Bearer => "bearer",
             Self::Header { .. } => "header",
+            Self::Mail => "mail",
             Self::Path { .. } => "path",
             Self::Query { .. } => "query",
             Self::QueryPair { .. } => "query_pair",
         }
     }
 
-    /// The name bound together with the kind; empty for [`Auth::Bearer`].
+    /// The name bound together with the kind; empty if there is none.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Basic { username } => username,
-            Self::Bearer => "",
+            Self::Bearer | Self::Mail => "",
             Self::Header { name } | Self::Query { name } => name,
             Self::Path { prefix } => prefix,
             Self::QueryPair { first, .. } => first,

@@ -39,7 +39,7 @@ pub use response::{BodyError, ResponseBody};
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Upstreams {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Default)]
@@ -74,8 +74,8 @@ pub struct PoolKey {
     pub connection: ConnectionId,
 }
 
-struct Inner {
-    connector: Connector,
+pub(crate) struct Inner {
+    pub(crate) connector: Connector,
     pool: Arc<Pool>,
     timeouts: Timeouts,
 }
@@ -91,7 +91,7 @@ impl Upstreams {
         Self::with_lookup(config, Lookup::System)
     }
 
-    fn with_lookup(config: Config, lookup: Lookup) -> Result<Self, ConfigError> {
+    pub(crate) fn with_lookup(config: Config, lookup: Lookup) -> Result<Self, ConfigError> {
         let own_origins = config
             .own_origins
             .iter()

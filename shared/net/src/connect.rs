@@ -9,7 +9,7 @@ use crate::client::Failure;
 use crate::guard::{CheckedAddr, Guard};
 use crate::io::{Link, Stream};
 use crate::resolve::{ResolveOverrides, Resolver};
-use crate::tls::Tls;
+use crate::tls::{Speaks, Tls};
 
 pub(crate) struct Connector {
     pub(crate) guard: Guard,
@@ -29,13 +29,34 @@ impl Connector {
         host: &str,
         port: u16,
     ) -> Result<Stream, Failure> {
-        let addrs = self.judge(host, port).await?;
         let deadline = Instant::now() + self.timeout;
-        let tcp = self.dial(&addrs, deadline).await?;
+        let tcp = self.tcp(host, port, deadline).await?;
         if !https {
             return Ok(Stream::new(Link::Plain(tcp)));
         }
-        match tokio::time::timeout_at(deadline, self.tls.connect(host, tcp)).await {
+        self.secure(host, tcp, deadline, Speaks::Http).await
+    }
+
+    /// To an address that was judged.
+    pub(crate) async fn tcp(
+        &self,
+        host: &str,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<TcpStream, Failure> {
+        let addrs = self.judge(host, port).await?;
+        self.dial(&addrs, deadline).await
+    }
+
+    pub(crate) async fn secure(
+        &self,
+        host: &str,
+        tcp: TcpStream,
+        deadline: Instant,
+        speaks: Speaks,
+    ) -> Result<Stream, Failure> {
+        let handshake = self.tls.connect(host, tcp, speaks);
+        match tokio::time::timeout_at(deadline, handshake).await {
             Ok(Ok(tls)) => Ok(Stream::new(Link::Tls(Box::new(tls)))),
             Ok(Err(error)) => {
                 tracing::info!(host, %error, "TLS handshake with provider failed");

@@ -122,6 +122,23 @@ impl Exemption {
     }
 }
 
+/// The one spelling of a name or address that somebody typed: lower case, in ASCII, without the
+/// brackets of IPv6 or a dot at its end. `None` for what is neither.
+#[must_use]
+pub fn canonical_host(text: &str) -> Option<String> {
+    let host = match url::Host::parse(text).ok()? {
+        url::Host::Domain(name) => name,
+        url::Host::Ipv4(ip) => return Some(ip.to_string()),
+        url::Host::Ipv6(ip) => return Some(ip.to_string()),
+    };
+    let name = host.strip_suffix('.').unwrap_or(&host);
+    let labels = name.split('.').all(|label| {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(legal)
+    });
+    (labels && name.len() <= 253).then(|| name.to_owned())
+}
+
 /// `host`, `host:port`, `[v6]` or `[v6]:port`; the host comes back lower-case, without brackets.
 pub(crate) fn split_host_port(text: &str) -> Result<(String, Option<u16>), &'static str> {
     let (host, port) = match text.rfind(']') {

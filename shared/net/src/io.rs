@@ -32,6 +32,10 @@ impl Stream {
         }
     }
 
+    pub(crate) fn into_link(self) -> Link {
+        self.link
+    }
+
     pub(crate) fn written(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.written)
     }

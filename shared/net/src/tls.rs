@@ -10,7 +10,18 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-pub(crate) struct Tls(TlsConnector);
+pub(crate) struct Tls {
+    http: TlsConnector,
+    /// Names no protocol (RFC 7301): mail servers have none to agree on.
+    other: TlsConnector,
+}
+
+/// What is spoken inside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Speaks {
+    Http,
+    Other,
+}
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +54,10 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
+        let other = TlsConnector::from(Arc::new(config.clone()));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        let http = TlsConnector::from(Arc::new(config));
+        Ok(Self { http, other })
     }
 
     /// The name in the certificate must be `host`.
@@ -52,10 +65,15 @@ impl Tls {
         &self,
         host: &str,
         tcp: TcpStream,
+        speaks: Speaks,
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
-        self.0.connect(name, tcp).await
+        let connector = match speaks {
+            Speaks::Http => &self.http,
+            Speaks::Other => &self.other,
+        };
+        connector.connect(name, tcp).await
     }
 }
 

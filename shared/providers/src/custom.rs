@@ -85,7 +85,7 @@ fn check_auth(auth: &Auth) -> Result<(), Fault> {
             Err(fault("auth/name", "must be letters, digits and -._~"))
         }
         Auth::Query { .. } => Ok(()),
-        Auth::Path { .. } | Auth::QueryPair { .. } => {
+        Auth::Mail | Auth::Path { .. } | Auth::QueryPair { .. } => {
             Err(fault("auth/kind", "must be basic, bearer, header or query"))
         }
     }

@@ -157,7 +157,7 @@ fn is_slot(name: &HeaderName, auth: &Auth) -> bool {
     match auth {
         Auth::Basic { .. } | Auth::Bearer => name == header::AUTHORIZATION,
         Auth::Header { name: slot } => name.as_str().eq_ignore_ascii_case(slot),
-        Auth::Path { .. } | Auth::Query { .. } | Auth::QueryPair { .. } => false,
+        Auth::Mail | Auth::Path { .. } | Auth::Query { .. } | Auth::QueryPair { .. } => false,
     }
 }
 

@@ -41,6 +41,7 @@ pub fn inject(auth: &Auth, secret: &SecretText, parts: &mut Parts) -> Result<(),
             let name = HeaderName::from_bytes(name.as_bytes());
             set(parts, name.map_err(|_| InjectError::Unsendable)?, secret)
         }
+        Auth::Mail => Err(InjectError::Unsendable),
         Auth::Path { prefix } => fill_segment(parts, prefix, secret),
         Auth::Query { name } => add_parameter(parts, name, secret),
         Auth::QueryPair { first, second } => {

@@ -30,6 +30,8 @@ pub struct Connection {
     pub granted_scopes: Vec<String>,
     pub reauth_reason: Option<String>,
     pub metadata: Value,
+    /// What may be seen of the credential; `None` if there is nothing.
+    pub preview: Option<Value>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -208,6 +210,118 @@ pub async fn set_metadata(
     Ok(())
 }
 
+/// What people may see of the credential: cut short, and never the whole of it.
+///
+/// # Errors
+/// The database fails.
+pub async fn set_preview(
+    tenant: &Tenant<'_>,
+    id: ConnectionId,
+    preview: &Value,
+) -> Result<(), StoreError> {
+    let sql = "update ah5.t_connections set preview = $2 where id = $1";
+    tenant.execute(sql, &[&id.uuid(), preview]).await?;
+    Ok(())
+}
+
+/// # Errors
+/// The database fails.
+pub async fn rename(tenant: &Tenant<'_>, id: ConnectionId, label: &str) -> Result<(), StoreError> {
+    let sql = "update ah5.t_connections set label = $2, updated_at = now() where id = $1";
+    tenant.execute(sql, &[&id.uuid(), &label]).await?;
+    Ok(())
+}
+
+/// Whether the workspace has a connection of this service that is not revoked. Nobody else finds
+/// out the same until this transaction ends, so that no two make the only one.
+///
+/// # Errors
+/// The database fails.
+pub async fn has_of_service(tenant: &Tenant<'_>, service: &str) -> Result<bool, StoreError> {
+    let lock = "select pg_advisory_xact_lock(hashtextextended($1, $2))";
+    let name = format!("{} {service}", tenant.workspace());
+    tenant.execute(lock, &[&name, &ONLY_ONE]).await?;
+    // A statement of its own: it sees what was committed while the lock was waited for.
+    let sql = "select exists (select from ah5.t_connections
+                              where service = $1 and status <> 'revoked')";
+    Ok(tenant.query_one(sql, &[&service]).await?.get(0))
+}
+
+/// A credential that takes another's place, and what came with it.
+pub struct Replacement<'a> {
+    pub id: ConnectionId,
+    /// Of the credential that is replaced; what is sealed is of the next version.
+    pub version: i64,
+    pub base_url: &'a str,
+    pub auth: &'a Value,
+    pub mail: Option<&'a Value>,
+    pub metadata: &'a Value,
+    pub preview: &'a Value,
+    pub sealed: &'a [u8],
+}
+
+/// `false` if another credential has taken its place, or the connection was revoked: then the
+/// transaction must not be committed.
+///
+/// # Errors
+/// The database fails.
+pub async fn replace_credential(
+    tenant: &Tenant<'_>,
+    new: &Replacement<'_>,
+) -> Result<bool, StoreError> {
+    let id = new.id.uuid();
+    // First, as whoever revokes does: the row is locked from then on.
+    let sql = "update ah5.t_connections
+               set status = 'healthy', reauth_reason = null, base_url = $2, auth = $3, mail = $4,
+                   metadata = $5, preview = $6, updated_at = now()
+               where id = $1 and status <> 'revoked'";
+    let (auth, mail) = (new.auth, new.mail);
+    let row = tenant
+        .execute(
+            sql,
+            &[&id, &new.base_url, auth, &mail, new.metadata, new.preview],
+        )
+        .await?;
+    let sql = "update ah5.t_connection_credentials
+               set sealed = $3, sealed_refresh = null, expires_at = null, version = version + 1,
+                   updated_at = now()
+               where connection_id = $1 and version = $2";
+    let secret = tenant
+        .execute(sql, &[&id, &new.version, &new.sealed])
+        .await?;
+    Ok(row == 1 && secret == 1)
+}
+
+/// Writes down what a credential of this version was found to be. `false` if nothing changed: it was
+/// known, or the credential was replaced or revoked since.
+///
+/// # Errors
+/// The database fails.
+pub async fn set_health(
+    tenant: &Tenant<'_>,
+    id: ConnectionId,
+    version: i64,
+    reason: Option<&str>,
+) -> Result<bool, StoreError> {
+    let (from, to) = match reason {
+        None => ("needs_reauth", "healthy"),
+        Some(_) => ("healthy", "needs_reauth"),
+    };
+    // The row is locked before its credential is looked at: who replaces that locks it first, too.
+    if lock(tenant, id).await?.is_none() {
+        return Ok(false);
+    }
+    let sql = "update ah5.t_connections c
+               set status = $3, reauth_reason = $4, updated_at = now()
+               where id = $1 and status = $5
+                 and exists (select from ah5.t_connection_credentials s
+                             where s.connection_id = c.id and s.version = $2)";
+    let rows = tenant
+        .execute(sql, &[&id.uuid(), &version, &to, &reason, &from])
+        .await?;
+    Ok(rows == 1)
+}
+
 /// Revokes the connection, deletes its credential and revokes its policies. What a provider granted is
 /// to be revoked there, too.
 ///
@@ -258,9 +372,12 @@ pub fn destinations(
     }
 }
 
+/// Tells these locks from others.
+const ONLY_ONE: i64 = 0x636f_6e6e;
+
 const COLUMNS: &str = "id, provider, service, label, status, base_url, auth, oauth_app_id, token_url, \
                        mail, account, asked_scopes, granted_scopes, reauth_reason, metadata, \
-                       created_at, updated_at";
+                       preview, created_at, updated_at";
 
 fn read(row: &Row) -> Connection {
     Connection {
@@ -281,6 +398,7 @@ fn read(row: &Row) -> Connection {
         reauth_reason: row.get("reauth_reason"),
         granted_scopes: row.get("granted_scopes"),
         metadata: row.get("metadata"),
+        preview: row.get("preview"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
     }

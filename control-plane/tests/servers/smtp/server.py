@@ -1,8 +1,9 @@
 """A real mail server for tests: aiosmtpd. Prints its port when it listens, and puts each mail it
 takes into a folder. Ends when its standard input does.
 
-Argument: JSON of {folder, port?, certificate?, key?, user?, password?}. With a certificate it takes
-mail only after STARTTLS, with a user only after a log-in. It refuses `refused@...` for good."""
+Argument: JSON of {folder, port?, certificate?, key?, tls?, user?, password?}. With a certificate it
+takes mail only after STARTTLS, or with `tls` speaks TLS from the first byte; with a user it takes it
+only after a log-in. It refuses `refused@...` for good."""
 
 import asyncio
 import json
@@ -35,15 +36,24 @@ class Mailbox:
 
 def authenticate(server, session, envelope, mechanism, data):
     good = (data.login.decode(), data.password.decode()) == (settings["user"], settings["password"])
-    return AuthResult(success=good)
+    # Where nobody has handled it the server itself says no.
+    return AuthResult(success=good, handled=good)
+
+
+def tls():
+    if "certificate" not in settings:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings["certificate"], settings["key"])
+    return context
 
 
 def protocol():
     options = {}
-    if "certificate" in settings:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(settings["certificate"], settings["key"])
-        options.update(tls_context=context, require_starttls=True)
+    if settings.get("tls"):
+        options.update(auth_require_tls=False)
+    elif "certificate" in settings:
+        options.update(tls_context=tls(), require_starttls=True)
     if "user" in settings:
         options.update(authenticator=authenticate, auth_required=True)
     return SMTP(Mailbox(), hostname="localhost", **options)
@@ -51,7 +61,8 @@ def protocol():
 
 async def main():
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(protocol, "127.0.0.1", settings.get("port", 0))
+    context = tls() if settings.get("tls") else None
+    server = await loop.create_server(protocol, "127.0.0.1", settings.get("port", 0), ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     os._exit(0)

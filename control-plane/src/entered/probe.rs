@@ -1,0 +1,211 @@
+//! One small call that tells whether a credential is good. A provider that is down, busy or in the
+//! way has said nothing about it.
+
+use std::time::Duration;
+
+use ah5_net::PoolKey;
+use ah5_providers::service::Probe;
+use axum::http::{HeaderValue, Request, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{Account, Entered, Outcome, PASSING, Purpose, Told};
+use crate::app::App;
+use crate::channels::message::clean;
+use crate::error::{AppError, AppResult};
+
+pub struct Answer {
+    pub status: u16,
+    /// Null if it is none, or a long one.
+    pub json: Value,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Good,
+    Refused,
+    Unknown,
+}
+
+/// `None` if there is no answer.
+pub async fn ask(entered: &Entered, app: &App, owner: PoolKey) -> AppResult<Option<Answer>> {
+    let unsendable = || AppError::bad_request("The credential cannot be sent");
+    let request = entered
+        .service
+        .probe_request(&entered.base_url, &entered.auth, &entered.secret);
+    let request = request.ok_or_else(|| AppError::internal("a service without a probe"))?;
+    let request = request.map_err(|_| unsendable())?;
+    let mut request = request.map(|body| Bytes::copy_from_slice(body.as_bytes()));
+    let length = request.body().len().into();
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, length);
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("AgentHiFive"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let service = entered.service.id.as_str();
+    match timeout(DEADLINE, exchange(app, owner, request)).await {
+        Ok(Ok(answer)) => Ok(Some(answer)),
+        Ok(Err(error)) => {
+            tracing::info!(service, %error, "a credential could not be tried");
+            Ok(None)
+        }
+        Err(_) => {
+            tracing::info!(service, "a provider took too long to try a credential");
+            Ok(None)
+        }
+    }
+}
+
+async fn exchange(
+    app: &App,
+    owner: PoolKey,
+    request: Request<Bytes>,
+) -> Result<Answer, ah5_net::SendError> {
+    let (head, body) = app.net.send(owner, request).await?.into_parts();
+    // The status alone says enough, should the rest not come.
+    let body = Limited::new(body, MAX_ANSWER).collect().await;
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    Ok(Answer {
+        status: head.status.as_u16(),
+        json: serde_json::from_slice(&body).unwrap_or_default(),
+    })
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub fn verdict(&self, probe: &Probe, purpose: Purpose) -> Verdict {
+        let told = |name: &String| self.json[name.as_str()] == true;
+        match self.status {
+            200..=299 if probe.must_be_true.as_ref().is_none_or(told) => Verdict::Good,
+            200..=299 => Verdict::Refused,
+            status if probe.refused_by.contains(&status) => Verdict::Refused,
+            408 | 429 | 500..=599 => Verdict::Unknown,
+            // A request for something may be refused for what it asks.
+            _ if purpose == Purpose::Test || probe.body.is_some() => Verdict::Good,
+            _ => Verdict::Refused,
+        }
+    }
+
+    /// What the provider says there, short, visible and without the secret.
+    pub fn text(&self, entered: &Entered, path: &str) -> Option<String> {
+        quoted(entered, self.json.pointer(path)?.as_str()?)
+    }
+}
+
+pub fn quoted(entered: &Entered, text: &str) -> Option<String> {
+    let mut text = text.to_owned();
+    for part in entered.secret.expose().split('\n') {
+        text = text.replace(part, "…");
+    }
+    let text = clean(&text, MAX_QUOTED).replace('\n', " ");
+    (!text.is_empty()).then_some(text)
+}
+
+/// The stored token of a connection by OAuth.
+pub async fn by_token(entered: &Entered, app: &App, owner: PoolKey) -> AppResult<Outcome> {
+    let (service, name) = (entered.service, &entered.service.display_name);
+    let Some(probe) = &service.probe else {
+        return Err(no_test(&service.id));
+    };
+    let Some(answer) = ask(entered, app, owner).await? else {
+        return Ok(Outcome::Unknown(unreachable(&service.provider)));
+    };
+    let status = answer.status;
+    Ok(match answer.verdict(probe, Purpose::Test) {
+        Verdict::Good => Outcome::Good(Account {
+            label: None,
+            metadata: json!({}),
+            detail: match status {
+                200..=299 => who(entered, &answer),
+                _ => format!("{name} token is valid (API returned HTTP {status})"),
+            },
+        }),
+        Verdict::Refused => {
+            let error = format!("{name} token is invalid after refresh (HTTP {status}).");
+            Outcome::Refused(Told::new(error).hint(RECONNECT))
+        }
+        Verdict::Unknown => Outcome::Unknown(unreachable(&service.provider)),
+    })
+}
+
+fn who(entered: &Entered, answer: &Answer) -> String {
+    let service = entered.service;
+    let found = NAMES.iter().find_map(|path| answer.text(entered, path));
+    match found {
+        Some(name) if service.id == "google-calendar" => format!("Connected to {name}"),
+        Some(name) => format!("Connected as {name}"),
+        None => format!("{} token is valid", service.display_name),
+    }
+}
+
+pub fn unreachable(provider: &str) -> Told {
+    let error = format!("Could not reach {provider} API. Please try again later.");
+    Told::new(error).hint(PASSING)
+}
+
+fn no_test(service: &str) -> AppError {
+    AppError::bad_request(format!("No test implemented for service: {service}"))
+}
+
+/// Where providers say whose token it is.
+const NAMES: [&str; 9] = [
+    "/emailAddress",
+    "/summary",
+    "/user/emailAddress",
+    "/displayName",
+    "/mail",
+    "/names/0/displayName",
+    "/login",
+    "/name",
+    "/username",
+];
+pub const RECONNECT: &str = "Click 'Reconnect' to re-authorize.";
+const DEADLINE: Duration = Duration::from_secs(10);
+const MAX_ANSWER: usize = 64 * 1024;
+const MAX_QUOTED: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use ah5_providers::catalogue::find;
+
+    use super::*;
+
+    fn verdict(service: &str, status: u16, purpose: Purpose) -> Verdict {
+        let json = json!({});
+        let probe = find(service).unwrap().probe.as_ref().unwrap();
+        Answer { status, json }.verdict(probe, purpose)
+    }
+
+    #[test]
+    fn only_a_clear_no_is_a_refusal() {
+        for (service, status, store, test) in [
+            ("openai", 200, Verdict::Good, Verdict::Good),
+            ("openai", 401, Verdict::Refused, Verdict::Refused),
+            ("openai", 429, Verdict::Unknown, Verdict::Unknown),
+            ("openai", 503, Verdict::Unknown, Verdict::Unknown),
+            ("jira", 404, Verdict::Refused, Verdict::Good),
+            ("jira", 302, Verdict::Refused, Verdict::Good),
+            ("gemini", 400, Verdict::Refused, Verdict::Refused),
+            ("anthropic-messages", 400, Verdict::Good, Verdict::Good),
+            (
+                "anthropic-messages",
+                403,
+                Verdict::Refused,
+                Verdict::Refused,
+            ),
+            (
+                "anthropic-messages",
+                529,
+                Verdict::Unknown,
+                Verdict::Unknown,
+            ),
+            // It says so in the answer's body.
+            ("slack", 200, Verdict::Refused, Verdict::Refused),
+        ] {
+            assert_eq!(verdict(service, status, Purpose::Store), store, "{service}");
+            assert_eq!(verdict(service, status, Purpose::Test), test, "{service}");
+        }
+    }
+}

@@ -213,7 +213,7 @@ pub(super) const fn credential_type(credential: Credential) -> &'static str {
         Credential::BotToken => "bot_token",
         Credential::Custom => "custom",
         Credential::Email => "email",
-        Credential::Oauth => "oauth",
+        Credential::Oauth | Credential::OauthCustom => "oauth",
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Inner {
     /// Of work that goes on after its answer.
     aside: Arc<Semaphore>,
     pub relying_party: RelyingParty,
+    /// The way out.
+    pub net: Upstreams,
     /// What leaves for channels.
     pub exchange: Exchange,
     /// There from the moment on that the database was found and fits.
@@ -85,6 +87,7 @@ impl App {
             mail: Mail::new(config.mail.as_ref()),
             parties: Parties::new(parties, net, &config.origin.text),
             exchange: Exchange::new(net.clone()),
+            net: net.clone(),
             aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             limits: Limits::new(&config),
             audit_key: config.ring.audit_key(),

@@ -18,7 +18,7 @@ use ah5_telemetry::logs;
 use ipnet::IpNet;
 
 use crate::social::config::Party;
-use crate::{gates, keys, mail, social};
+use crate::{gates, keys, mail, oauth, social};
 
 pub struct Config {
     pub database: Database,
@@ -45,6 +45,8 @@ pub struct Config {
     pub outbound: Outbound,
     pub mail: Option<mail::config::Config>,
     pub parties: Vec<Party>,
+    /// Clients at providers, for connections.
+    pub oauth: oauth::Config,
     pub drain: Drain,
     /// An idle connection, and a head under way, are given so long.
     pub keep_alive: Duration,
@@ -114,6 +116,7 @@ impl Config {
             audit_retention_months: months(settings),
             trusted_proxies: client::trusted_proxies(settings),
             gates: gates::Config::read(settings),
+            oauth: oauth::Config::read(settings),
             build: Build::read(settings),
             log: logs::Config::read(settings),
             database: database?,

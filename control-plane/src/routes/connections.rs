@@ -24,6 +24,8 @@ use crate::routes::policies::policy_json;
 use crate::vault;
 
 pub mod bot_token;
+pub mod oauth;
+pub mod reauth;
 
 const MAX_LABEL: usize = 100;
 
@@ -208,7 +210,9 @@ fn connection_json(connection: &Connection, policies: Vec<Value>) -> Value {
     json!({
         "id": connection.id, "provider": connection.provider, "service": connection.service,
         "label": connection.label, "status": connection.status, "singleton": false,
-        "grantedScopes": connection.granted_scopes, "metadata": connection.metadata,
+        "grantedScopes": connection.granted_scopes,
+        "missingScopes": connection.missing_scopes(), "reauthReason": connection.reauth_reason,
+        "metadata": connection.metadata,
         "baseUrl": connection.base_url, "createdAt": time(connection.created_at),
         "updatedAt": time(connection.updated_at), "credentialPreview": null, "policies": policies,
     })

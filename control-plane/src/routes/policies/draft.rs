@@ -50,6 +50,12 @@ impl Draft {
         }
     }
 
+    pub(super) fn made_from(choice: Choice) -> Self {
+        let mut draft = Self::default();
+        draft.make_from(choice);
+        draft
+    }
+
     /// What is still open in a new policy follows from its connection: a template makes it, or it
     /// lets through what the service is for.
     pub(super) fn complete(

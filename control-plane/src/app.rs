@@ -91,6 +91,7 @@ impl App {
             mail: Mail::new(config.mail.as_ref()),
             parties: Parties::new(parties, net, &config.origin.text),
             exchange: Exchange::new(net.clone()),
+            net: net.clone(),
             aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             limits: Limits::new(&config),
             audit_key: config.ring.audit_key(),
@@ -98,7 +99,6 @@ impl App {
             origins: config.origin.spellings(),
             issuers: Issuers::new(net),
             refresher: refresher(&config, net),
-            net: net.clone(),
             spool: SpoolId::random(),
             hashing: Semaphore::new(2),
             trying: Semaphore::new(MAX_TRYING),
@@ -236,7 +236,7 @@ impl Record {
 
 fn refresher(config: &Config, net: &Upstreams) -> Refresher {
     let parts = Parts {
-        installation: config.clients.clone(),
+        installation: config.oauth.installation().clone(),
         pool: config.database.pool(REFRESHES),
         ring: config.ring.clone(),
         net: net.clone(),

@@ -10,7 +10,6 @@ use ah5_edge::connection::Drain;
 use ah5_edge::{Origin, client};
 use ah5_net::guard::Exemptions;
 use ah5_net::resolve::ResolveOverrides;
-use ah5_oauth::installation::Installation;
 use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
 use ah5_settings::Settings;
@@ -20,7 +19,7 @@ use ah5_telemetry::logs;
 use ipnet::IpNet;
 
 use crate::social::config::Party;
-use crate::{gates, keys, mail, social};
+use crate::{gates, keys, mail, oauth, social};
 
 pub struct Config {
     pub database: Database,
@@ -43,14 +42,14 @@ pub struct Config {
     /// Of everything without a limit of its own.
     pub general_per_quarter: u32,
     pub plain_http_hosts: Vec<String>,
-    /// The installation's clients at providers.
-    pub clients: Arc<Installation>,
     /// For what providers handed out and the database does not have yet.
     pub refresh_folder: PathBuf,
     /// Whom we may call, and how.
     pub outbound: Outbound,
     pub mail: Option<mail::config::Config>,
     pub parties: Vec<Party>,
+    /// Clients at providers, for connections.
+    pub oauth: oauth::Config,
     pub drain: Drain,
     /// An idle connection, and a head under way, are given so long.
     pub keep_alive: Duration,
@@ -117,7 +116,6 @@ impl Config {
             sign_in_per_minute: settings.positive("RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
             failed_auth_per_minute: settings.positive("RATE_LIMIT_FAILED_AUTH_PER_MINUTE", 300),
             general_per_quarter: settings.positive("RATE_LIMIT_PER_15_MINUTES", general),
-            clients: Arc::new(Installation::read(settings)),
             refresh_folder: settings
                 .path("REFRESH_DIR")
                 .unwrap_or_else(|| REFRESH_DIR.into()),
@@ -127,6 +125,7 @@ impl Config {
             audit_retention_months: months(settings),
             trusted_proxies: client::trusted_proxies(settings),
             gates: gates::Config::read(settings),
+            oauth: oauth::Config::read(settings),
             build: Build::read(settings),
             log: logs::Config::read(settings),
             database: database?,

@@ -86,7 +86,7 @@ impl Entered {
             Credential::BotToken => bot::read(service, input),
             Credential::Custom => custom::read(app, service, input, known),
             Credential::Email => mailbox::read(app, service, input, known),
-            Credential::Oauth => Err(AppError::conflict(
+            Credential::Oauth | Credential::OauthCustom => Err(AppError::conflict(
                 "This connection uses OAuth reauthorization instead of inline credential updates",
             )),
         }
@@ -117,7 +117,8 @@ impl Entered {
         match self.service.credential {
             Credential::ApiKey => api_key::try_out(self, app, owner, purpose).await,
             Credential::BotToken => bot::try_out(self, app, owner, purpose).await,
-            Credential::Custom => Ok(Outcome::Good(Account {
+            // Nobody knows how to ask.
+            Credential::Custom | Credential::OauthCustom => Ok(Outcome::Good(Account {
                 label: None,
                 metadata: json!({}),
                 detail: String::new(),

@@ -1,7 +1,8 @@
 //! The control plane: sign-in, token exchange, agents, connections, policies and the audit trail,
 //! for people and their dashboards. Stateless: any number may run, everything lives in Postgres.
 //! It must never see an agent's call. Of provider credentials it opens the tokens of bots alone, in
-//! [`channels::bot`] and nowhere else, to speak to the workspace's own people.
+//! [`channels::bot`] and nowhere else, to speak to the workspace's own people; those of OAuth it seals as
+//! they arrive, in [`oauth`].
 
 mod admin;
 mod app;
@@ -19,8 +20,10 @@ mod keys;
 mod listener;
 mod mail;
 mod notices;
+mod oauth;
 mod openapi;
 mod owners;
+mod page;
 mod panic;
 mod passkey;
 mod people;

@@ -77,7 +77,11 @@ fn responses(operation: &Operation) -> Value {
             each.collect::<Map<_, _>>().into()
         }
     };
-    let error = json!({"application/json": {"schema": shapes::schema("Error")}});
+    let mut error = json!({"application/json": {"schema": shapes::schema("Error")}});
+    // What people see they also read a refusal on.
+    if matches!(operation.answer, Answer::Text(media) if media.contains(&"text/html")) {
+        error["text/html"] = json!({});
+    }
     json!({
         operation.status.to_string(): {"description": "Done", "content": content},
         "default": {"description": "Refused, or failed", "content": error},

@@ -88,6 +88,14 @@ async fn alert(tenant: &Tenant<'_>, record: &Record) -> Result<Notice, StoreErro
             "An agent has another key",
             format!("The agent {named} has enrolled another key; its old one is no good any more."),
         ),
+        Action::OauthAppSaved => (
+            "An OAuth app was set up",
+            format!("{person} set up the OAuth app {named}: accounts are connected through it."),
+        ),
+        Action::OauthAppDeleted => (
+            "An OAuth app was deleted",
+            format!("{person} deleted the OAuth app {named}: its connections need a new consent."),
+        ),
         Action::AgentUpdated => (
             "An agent does without proofs",
             format!("{person} lets the agent {named} use tokens without proof of possession."),

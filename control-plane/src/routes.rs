@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod health;
 pub mod notification_channels;
 pub mod notifications;
+pub mod oauth_apps;
 pub mod passkeys;
 pub mod passwords;
 pub mod permissions;

@@ -204,6 +204,7 @@ async fn keep_house(app: App) {
             ah5_store::assertions::prune(&db).await?;
             ah5_store::mail_proofs::prune(&db).await?;
             ah5_store::notifications::prune(&db).await?;
+            ah5_store::pending_connections::prune(&db).await?;
             ah5_store::revocations::prune(&db).await?;
             ah5_store::sign_in_flows::prune(&db).await?;
             ah5_store::throttle::prune(&db).await?;

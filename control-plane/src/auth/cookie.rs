@@ -7,6 +7,7 @@ use ah5_security::secret::SecretText;
 
 const SESSION: &str = "better-auth.session_token";
 const BROWSER: &str = "better-auth.state";
+const PARKED: &str = "ah5.parked_consent";
 const CEREMONY: &str = "better-auth.better-auth-passkey";
 const CEREMONY_SECONDS: u32 = 300;
 const FORGETFUL: &str = "better-auth.dont_remember";
@@ -64,6 +65,24 @@ pub fn clear_sign_in_browser(https: bool) -> HeaderValue {
     header_value(&format!("{name}=; Max-Age=0{end}"), false)
 }
 
+/// What a code is known by that came back to this browser too early.
+pub fn parked(headers: &HeaderMap, https: bool) -> Option<SecretText> {
+    value(headers, &parked_name(https)).map(|value| SecretText::new(value.to_owned()))
+}
+
+pub fn set_parked(secret: &SecretText, https: bool, seconds: i32) -> HeaderValue {
+    let (name, end) = (parked_name(https), attributes(https));
+    header_value(
+        &format!("{name}={}; Max-Age={seconds}{end}", secret.expose()),
+        true,
+    )
+}
+
+pub fn clear_parked(https: bool) -> HeaderValue {
+    let (name, end) = (parked_name(https), attributes(https));
+    header_value(&format!("{name}=; Max-Age=0{end}"), false)
+}
+
 /// Names the passkey ceremony that this browser has begun.
 pub fn set_ceremony(token: &SecretText, https: bool) -> HeaderValue {
     let (name, end) = (prefixed(CEREMONY, https), attributes(https));
@@ -86,6 +105,14 @@ fn browser_name(https: bool) -> String {
         format!("__Host-{BROWSER}")
     } else {
         BROWSER.to_owned()
+    }
+}
+
+fn parked_name(https: bool) -> String {
+    if https {
+        format!("__Host-{PARKED}")
+    } else {
+        PARKED.to_owned()
     }
 }
 

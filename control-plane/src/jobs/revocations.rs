@@ -97,7 +97,7 @@ async fn open(
         app: revocation.oauth_app,
         token_url: &revocation.token_url,
     };
-    let client = match client_of(tenant, &key, &app.config.clients, consented).await {
+    let client = match client_of(tenant, &key, app.config.oauth.installation(), consented).await {
         Ok(client) => client,
         Err(ClientError::Store(error)) => return Err(error),
         Err(error) => return Ok(Err(error.to_string())),

@@ -66,6 +66,39 @@ const STATUS: Fields = &[("status", "boolean")];
 const TOKEN: Fields = &[("token", "string"), ("expiresAt", "time")];
 const CHANNEL: Fields = &[("channel", "Channel")];
 const AGENT: Fields = &[("agent", "Agent")];
+const BEGUN: Fields = &[
+    ("pendingConnectionId", "uuid"),
+    ("authorizationUrl", "string"),
+    ("client", "workspace|installation"),
+];
+const REAUTHORIZED: Fields = &[
+    ("connection?", "Connection"),
+    ("message?", "string"),
+    ("pendingConnectionId?", "uuid"),
+    ("authorizationUrl?", "string"),
+    ("client?", "workspace|installation"),
+];
+const CONSENT: Fields = &[
+    ("service", "string"),
+    ("scopes?", "[string]"),
+    ("label?", "string"),
+    ("agentId?", "uuid"),
+    ("oauthAppId?", "uuid"),
+    ("baseUrl?", "string"),
+];
+const NAVIGATION: Fields = &[
+    ("service", "string"),
+    ("scopes?", "string"),
+    ("label?", "string"),
+    ("workspaceId?", "uuid"),
+];
+const BACK: Fields = &[
+    ("code?", "string"),
+    ("state?", "string"),
+    ("iss?", "string"),
+    ("error?", "string"),
+    ("error_description?", "string"),
+];
 const POLICY: Fields = &[("policy", "Policy")];
 const FILTER: Fields = &[
     ("agentId?", "uuid"),
@@ -218,7 +251,7 @@ pub const EVERY: &[Operation] = &[
     gives("GET /v1/agent-permission-requests", "What agents have asked for", &[("requests", "[object]")]).asks(&[("status?", "pending|all")]),
     gives("POST /v1/agent-permission-requests", "Asks for what an action template gives", &[("id", "uuid"), ("actionTemplateId", "string"), ("reason", "string"), ("createdAt", "time")]).takes(&[("actionTemplateId", "string"), ("reason", "string"), ("policyTier?", "strict|standard|minimal")]).created(),
     gives("DELETE /v1/agent-permission-requests/{id}", "Turns a request down", SUCCESS),
-    gives("POST /v1/agent-permission-requests/{id}/approve", "What must be connected to grant it", &[("credentialType", "string"), ("service", "string"), ("redirectUrl?", "string")]).takes(&[("policyTier?", "strict|standard|minimal"), ("allowedModels?", "[string]")]),
+    gives("POST /v1/agent-permission-requests/{id}/approve", "What must be connected to grant it", &[("credentialType", "string"), ("service?", "string"), ("redirectUrl?", "string"), ("pendingConnectionId?", "uuid"), ("authorizationUrl?", "string"), ("client?", "string")]).takes(&[("policyTier?", "strict|standard|minimal"), ("allowedModels?", "[string]")]),
     gives("PATCH /v1/agent-permission-requests/{id}/approve-complete", "Grants it by a connection", SUCCESS).takes(&[("connectionId", "uuid")]),
     gives("GET /v1/capabilities/me", "What the agent has, has asked for and may ask for", &[("activeConnections", "[object]"), ("pendingRequests", "[object]"), ("availableActions", "[object]")]),
     gives("GET /v1/capabilities/services", "Services and their action templates", &[("services", "[object]"), ("oauthStatus", "object")]),
@@ -231,9 +264,22 @@ pub const EVERY: &[Operation] = &[
     gives("PUT /v1/connections/{id}/credentials", "Replaces the credential, once its provider takes the new one", MADE).takes(OTHER_CREDENTIAL),
     gives("PUT /v1/connections/{id}/label", "Calls it something else", &[("connection", "object")]).takes(&[("label", "string")]),
     gives("POST /v1/connections/{id}/lookup", "Names of a Slack workspace's channels or people", &[("items", "[object]")]).takes(&[("type", "channels|users")]),
-    gives("POST /v1/connections/{id}/reauth", "Connects the account anew", MADE).takes(OTHER_CREDENTIAL),
+    gives("POST /v1/connections/{id}/reauth", "Connects the account anew: by another credential, or by a new consent that begins with this", REAUTHORIZED).takes(OTHER_CREDENTIAL),
     gives("POST /v1/connections/{id}/revoke", "Ends a connection for good", REVOKED),
     gives("POST /v1/connections/{id}/test", "Whether the provider still takes the credential", &[("ok", "boolean"), ("provider", "string"), ("detail", "string")]),
+    gives("POST /v1/connections/start", "Begins to connect an account by OAuth: where the browser is to go", BEGUN).takes(CONSENT),
+    Operation::new("GET /api/connections/callback", "Where providers send people back to", Answer::Nothing).redirects(302),
+    Operation::new("GET /v1/connections/callback", "Ends it, in the session of who began", Answer::Nothing).asks(BACK).redirects(302),
+    Operation::new("GET /v1/connections/parked", "Asks whether to go on with what came back before its person had signed in", Answer::Text(&["text/html"])),
+    Operation::new("POST /v1/connections/parked", "The answer, from that page", Answer::Text(&["text/html"])).takes(&[("decision", "connect|cancel")]).redirects(303),
+    gives("POST /v1/connections/device/start", "Begins to connect an account by a device code (RFC 8628)", &[("pendingConnectionId", "uuid"), ("userCode", "string"), ("verificationUri", "string"), ("verificationUriComplete", "string|null"), ("expiresIn", "integer"), ("interval", "integer"), ("client", "workspace|installation")]).takes(CONSENT),
+    gives("POST /v1/connections/device/poll", "Whether the person has typed it in", &[("status", "pending|connected"), ("connectionId?", "uuid"), ("policyId?", "uuid|null")]).takes(&[("pendingConnectionId", "uuid")]),
+    Operation::new("GET /v1/oauth/{provider}/start", "The same as starting, for a browser that goes there: it is asked first, or sent on", Answer::Text(&["text/html"])).asks(NAVIGATION),
+    Operation::new("POST /v1/oauth/{provider}/start", "Goes on, from the page that asks", Answer::Text(&["text/html"])).asks(NAVIGATION),
+    Operation::new("GET /v1/oauth/{provider}/callback", "Where a provider sends people back to that it began with", Answer::Nothing).asks(BACK).redirects(302),
+    gives("GET /v1/workspace-oauth-apps", "The workspace's own OAuth clients, never their secrets", &[("apps", "[OAuthApp]"), ("callbackUrl", "string")]),
+    Operation::new("POST /v1/workspace-oauth-apps", "Sets one up, or gives it another secret", Answer::Named("OAuthApp")).takes(&[("provider", "string"), ("clientId", "string"), ("clientSecret?", "string"), ("tenantId?", "string|null"), ("label", "string"), ("endpoints?", "object"), ("id?", "uuid")]).created(),
+    gives("DELETE /v1/workspace-oauth-apps/{id}", "Deletes one; its connections need a new consent", &[("deleted", "boolean"), ("affectedConnections", "integer")]),
     gives("GET /v1/policies", "The workspace's policies", &[("policies", "[Policy]")]),
     gives("POST /v1/policies", "Lets an agent use a connection", POLICY).takes(NEW_POLICY).created(),
     Operation::new("POST /v1/policies/evaluate", "What a policy would do with a request; nothing is sent", Answer::Named("object")).takes(&[("policyId?", "uuid"), ("policy?", "object"), ("request", "object"), ("response?", "object")]),

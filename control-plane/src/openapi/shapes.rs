@@ -98,6 +98,8 @@ const SHAPES: &[(&str, Fields)] = &[
             ("status", "string"),
             ("baseUrl?", "string|null"),
             ("grantedScopes?", "[string]"),
+            ("missingScopes?", "[string]"),
+            ("reauthReason?", "string|null"),
             ("createdAt?", "time"),
             ("updatedAt?", "time"),
             ("singleton?", "boolean"),
@@ -161,6 +163,19 @@ const SHAPES: &[(&str, Fields)] = &[
             ("read", "boolean"),
             ("metadata", "object|null"),
             ("createdAt", "time"),
+        ],
+    ),
+    (
+        "OAuthApp",
+        &[
+            ("id", "uuid"),
+            ("provider", "string"),
+            ("clientId", "string"),
+            ("tenantId", "string|null"),
+            ("label", "string"),
+            ("endpoints?", "object"),
+            ("createdAt", "time"),
+            ("updatedAt", "time"),
         ],
     ),
     (

@@ -13,9 +13,9 @@ use crate::openapi::page;
 use crate::routes::workspace::{invitations, panic, people, vending};
 use crate::routes::{
     activity, agent_token, agents, approvals, audit, capabilities, connections, dashboard,
-    enrolment, exchange, health, notification_channels, notifications, passkeys, passwords,
-    permissions, policies, profile, quick_action, reauthenticate, session, sessions, sign_up,
-    social, templates, tokens, verification, workspace,
+    enrolment, exchange, health, notification_channels, notifications, oauth_apps, passkeys,
+    passwords, permissions, policies, profile, quick_action, reauthenticate, session, sessions,
+    sign_up, social, templates, tokens, verification, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -129,6 +129,16 @@ pub fn table() -> Vec<Route> {
         post("/v1/connections/api-key", User(Admin, S::ConnectionsWrite), connections::api_key::connect),
         post("/v1/connections/anthropic-oauth", User(Admin, S::ConnectionsWrite), connections::api_key::no_subscription),
         post("/v1/connections/bot-token", User(Admin, S::ConnectionsWrite), connections::bot_token::connect),
+        post("/v1/connections/start", User(Admin, S::ConnectionsWrite), connections::oauth::start),
+        get("/api/connections/callback", Open, connections::oauth::callback::forward).limited(Bucket::SignIn),
+        get("/v1/connections/callback", Open, connections::oauth::callback::callback).limited(Bucket::SignIn),
+        get("/v1/connections/parked", Open, connections::oauth::parked::show).limited(Bucket::SignIn),
+        post("/v1/connections/parked", Open, connections::oauth::parked::decide).limited(Bucket::SignIn),
+        post("/v1/connections/device/start", User(Admin, S::ConnectionsWrite), connections::oauth::device::start),
+        post("/v1/connections/device/poll", Session(Admin), connections::oauth::device::poll),
+        get("/v1/oauth/{provider}/start", Open, connections::oauth::navigate::start).limited(Bucket::SignIn),
+        post("/v1/oauth/{provider}/start", Open, connections::oauth::navigate::agreed).limited(Bucket::SignIn),
+        get("/v1/oauth/{provider}/callback", Open, connections::oauth::callback::callback_of).limited(Bucket::SignIn),
         post("/v1/connections/email", User(Admin, S::ConnectionsWrite), connections::email::connect),
         delete("/v1/connections/{id}", Agent(Admin, S::ConnectionsWrite), connections::revoke),
         put("/v1/connections/{id}/credentials", User(Admin, S::ConnectionsWrite), connections::credentials::update),
@@ -137,6 +147,10 @@ pub fn table() -> Vec<Route> {
         post("/v1/connections/{id}/reauth", User(Admin, S::ConnectionsWrite), connections::reauth::reauth),
         post("/v1/connections/{id}/revoke", Agent(Admin, S::ConnectionsWrite), connections::revoke),
         post("/v1/connections/{id}/test", User(Admin, S::ConnectionsWrite), connections::test::test),
+        // OAuth clients of the workspace's own
+        get("/v1/workspace-oauth-apps", User(Viewer, S::ConnectionsRead), oauth_apps::list),
+        post("/v1/workspace-oauth-apps", Session(Admin), oauth_apps::save).recent(),
+        delete("/v1/workspace-oauth-apps/{id}", Session(Admin), oauth_apps::remove).recent(),
         // Policies
         get("/v1/policies", User(Viewer, S::PoliciesRead), policies::list),
         post("/v1/policies", User(Admin, S::PoliciesWrite), policies::create),
@@ -403,6 +417,8 @@ mod tests {
                 "POST /api/auth/passkey/delete-passkey",
                 "POST /v1/agents/{id}/trusts",
                 "DELETE /v1/agents/{id}/trusts/{trust}",
+                "POST /v1/workspace-oauth-apps",
+                "DELETE /v1/workspace-oauth-apps/{id}",
                 "POST /v1/workspaces/current/transfer",
                 "PUT /v1/workspaces/current/vending",
                 "POST /v1/workspaces/current/panic/revoke",

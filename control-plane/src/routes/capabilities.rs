@@ -1,5 +1,7 @@
 //! What agents can be given, by the catalogue and its action templates, and what one agent has.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
@@ -9,6 +11,7 @@ use ah5_contracts::id::{AgentId, ConnectionId, PermissionRequestId};
 use ah5_policy::templates::Template;
 use ah5_providers::catalogue;
 use ah5_providers::service::{Category, Credential, Service};
+use ah5_store::oauth_apps;
 use ah5_store::permission_requests::{self, PermissionRequest};
 use ah5_store::policies::{self, InUse};
 use ah5_store::tenant::Tenant;
@@ -21,7 +24,8 @@ use crate::error::AppResult;
 #[serde(rename_all = "camelCase")]
 struct Services {
     services: Vec<Offered>,
-    oauth_status: OauthStatus,
+    /// By provider.
+    oauth_status: BTreeMap<&'static str, Availability>,
 }
 
 #[derive(Serialize)]
@@ -42,12 +46,6 @@ struct Action {
     description: &'static str,
     /// Whether calls need approval is up to the policy, not to the action.
     requires_approval: bool,
-}
-
-#[derive(Serialize)]
-struct OauthStatus {
-    google: Availability,
-    microsoft: Availability,
 }
 
 #[derive(Serialize)]
@@ -100,20 +98,30 @@ struct Available {
 }
 
 /// `GET /v1/capabilities/services`
-pub async fn services() -> AppResult {
+pub async fn services(State(app): State<App>, Extension(caller): Extension<Caller>) -> AppResult {
     let mut services: Vec<Offered> = Vec::new();
     for template in Template::all() {
         if services.iter().all(|known| known.id != template.service) {
             services.extend(catalogue::find(&template.service).map(offered));
         }
     }
-    let oauth_status = OauthStatus {
-        google: Availability::NONE,
-        microsoft: Availability::NONE,
-    };
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let own = oauth_apps::list(&tenant).await?;
+    tenant.commit().await?;
+    let oauth_status = catalogue::dialects().map(|dialect| {
+        let is_own = own.iter().any(|own| own.provider == dialect.provider);
+        let installation = || app.config.oauth.lent(caller.workspace(), &dialect.provider);
+        let source = match is_own {
+            true => Some("bya"),
+            false => installation().map(|_| "corporate"),
+        };
+        let available = source.is_some();
+        (&*dialect.provider, Availability { available, source })
+    });
     let body = Services {
         services,
-        oauth_status,
+        oauth_status: oauth_status.collect(),
     };
     Ok(Json(body).into_response())
 }
@@ -138,16 +146,6 @@ pub async fn me(State(app): State<App>, Extension(caller): Extension<Caller>) ->
         pending_requests: pending.into_iter().map(waiting).collect(),
     };
     Ok(Json(body).into_response())
-}
-
-// === impl Availability ===
-
-impl Availability {
-    /// No OAuth client can be configured yet.
-    const NONE: Self = Self {
-        available: false,
-        source: None,
-    };
 }
 
 fn offered(service: &'static Service) -> Offered {
@@ -213,7 +211,7 @@ pub(super) const fn credential_type(credential: Credential) -> &'static str {
         Credential::BotToken => "bot_token",
         Credential::Custom => "custom",
         Credential::Email => "email",
-        Credential::Oauth => "oauth",
+        Credential::Oauth | Credential::OauthCustom => "oauth",
     }
 }
 

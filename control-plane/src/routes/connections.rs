@@ -26,6 +26,7 @@ pub mod credentials;
 pub mod email;
 pub mod label;
 pub mod lookup;
+pub mod oauth;
 pub mod reauth;
 pub mod test;
 
@@ -144,7 +145,9 @@ fn connection_json(caller: &Caller, connection: &Connection, policies: Vec<Value
         "id": connection.id, "provider": connection.provider, "service": connection.service,
         "label": connection.label, "status": connection.status,
         "singleton": service.is_some_and(|service| service.singleton),
-        "grantedScopes": connection.granted_scopes, "metadata": connection.metadata,
+        "grantedScopes": connection.granted_scopes,
+        "missingScopes": connection.missing_scopes(), "reauthReason": connection.reauth_reason,
+        "metadata": connection.metadata,
         "baseUrl": connection.base_url, "createdAt": time(connection.created_at),
         "updatedAt": time(connection.updated_at), "credentialPreview": preview,
         "policies": policies,

@@ -8,7 +8,9 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use ah5_contracts::audit::Action;
+use ah5_contracts::audit::ActorKind;
 use ah5_contracts::id::{AgentId, ConnectionId, PolicyId};
+use ah5_policy::templates::{Template, Tier};
 use ah5_store::policies::{self, Policy};
 use ah5_store::tenant::Tenant;
 use ah5_store::{agents, connections};
@@ -111,6 +113,26 @@ pub async fn remove(
     record(&app, &tenant, &caller, Action::PolicyDeleted, &policy, &[]).await?;
     tenant.commit().await?;
     Ok(Json(json!({"deleted": true})).into_response())
+}
+
+/// The policy that a template makes at this tier, for a connection that was made for it.
+pub async fn make(
+    app: &App,
+    tenant: &Tenant<'_>,
+    actor: (ActorKind, String),
+    (agent, connection): (AgentId, ConnectionId),
+    (template, tier): (&'static Template, Tier),
+) -> Result<PolicyId, AppError> {
+    let draft = Draft::made_from((template, tier));
+    draft.compile(app)?;
+    let id = PolicyId::random();
+    policies::insert(tenant, id, agent, connection, &draft.settings()).await?;
+    let changed = draft.changed_from(&Draft::default());
+    let details = json!({"policyId": id, "changed": changed});
+    let record = Record::new(actor, Action::PolicyCreated, details);
+    let record = record.policy(id).agent(agent).connection(connection);
+    app.record(tenant, record).await?;
+    Ok(id)
 }
 
 /// As every answer shows a policy.

@@ -163,7 +163,8 @@ async fn approving_leads_on_to_connecting() {
     assert_eq!(bad.0, 400);
     let gmail = asked(&world, &agent, "gmail-read").await;
     let (status, refused) = approve(&gmail, json!({})).await;
-    let text = "No OAuth credentials available for provider \"google\"";
+    let text = "No OAuth credentials available for provider \"google\". Add your own OAuth app in \
+                Settings → Apps.";
     assert_eq!((status, &refused["error"]), (400, &json!(text)));
     assert!(refused["hint"].is_string());
     assert_eq!(

@@ -47,8 +47,16 @@ async fn only_a_clear_answer_changes_what_is_known() {
     provider_says(404);
     assert_eq!(fixture.test(&id).await.status, 200);
     assert_eq!(status().await, "healthy");
-    // Once each, however often it is tested.
-    assert_eq!(world.audit("action=connection_needs_reauth").await.len(), 1);
+    // Once each, however often it is tested; the first by whoever sees it in the database.
+    let mut told = Vec::new();
+    for _ in 0..500 {
+        told = world.audit("action=connection_needs_reauth").await;
+        if !told.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(told.len(), 1);
     assert_eq!(world.audit("action=connection_recovered").await.len(), 1);
     let unknown = "00000000-0000-4000-8000-000000000000";
     let expected = json!({"ok": false, "error": "Connection not found"});
@@ -171,7 +179,7 @@ async fn a_connection_by_consent_is_tested_by_its_token() {
         .sql(&format!("{runs_out} where connection_id = '{id}'"))
         .await;
     let expired = fixture.test(&id).await;
-    let text = "Google Contacts token refresh failed: the stored token has expired";
+    let text = "No refresh token available.";
     assert_eq!(
         (expired.status.as_u16(), error(&expired)),
         (400, text.into())

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Fixture, GOOD, SLACK, TELEGRAM, body, id};
 
 /// The functions of the store whose SQL names a connection's secret columns.
-const MAY: [&str; 3] = ["credential", "insert", "replace_credential"];
+const MAY: [&str; 4] = ["credential", "insert", "reauthorize", "replace_credential"];
 
 #[test]
 fn only_these_functions_of_the_store_touch_a_sealed_credential() {

@@ -10,13 +10,14 @@ use crate::support::World;
 use crate::table::{Route, routes};
 use crate::{NOTHING, support};
 
-const LISTS: [&str; 8] = [
+const LISTS: [&str; 9] = [
     "/v1/agents",
     "/v1/connections",
     "/v1/notification-channels",
     "/v1/notifications",
     "/v1/policies",
     "/v1/tokens",
+    "/v1/workspace-oauth-apps",
     "/v1/workspaces/current/invitations",
     "/v1/workspaces/current/members",
 ];
@@ -118,6 +119,12 @@ async fn ids(world: &World) -> Vec<(&'static str, String)> {
     let channel = world.post("/v1/notification-channels", &hook).await;
     let channel = channel.expect(200).unwrap()["channel"]["id"].clone();
     let channel = channel.as_str().unwrap().to_owned();
+    let client = json!({
+        "provider": "google", "clientId": "c", "clientSecret": "planted-secret", "label": "Own",
+    });
+    let client = world.post("/v1/workspace-oauth-apps", &client).await;
+    let client = client.expect(201).unwrap()["id"].clone();
+    let client = client.as_str().unwrap().to_owned();
     // The agent's asking made it.
     let told = world.get("/v1/notifications").await.json();
     let told = told["notifications"][0]["id"].as_str().unwrap().to_owned();
@@ -131,6 +138,7 @@ async fn ids(world: &World) -> Vec<(&'static str, String)> {
         ("/notifications/", told),
         ("/policies/", policy),
         ("/tokens/", token),
+        ("/workspace-oauth-apps/", client),
         ("/workspaces/current/members/", member),
         ("/workspaces/current/invitations/", invitation.clone()),
         ("/invitations/", invitation),

@@ -114,8 +114,15 @@ pub fn link(mail: &str, origin: &str) -> String {
 impl OpenId {
     /// `people` is `{NAME: {email, email_verified, name}}`.
     pub fn start(people: &Value, redirect_uris: &[String]) -> Self {
-        let settings = json!({"people": people, "clientId": CLIENT_ID,
-            "clientSecret": CLIENT_SECRET, "redirectUris": redirect_uris});
+        Self::with(people, redirect_uris, json!({}))
+    }
+
+    /// With more settings: see `servers/oidc/provider.mjs`.
+    pub fn with(people: &Value, redirect_uris: &[String], mut settings: Value) -> Self {
+        settings["people"] = people.clone();
+        settings["clientId"] = CLIENT_ID.into();
+        settings["clientSecret"] = CLIENT_SECRET.into();
+        settings["redirectUris"] = json!(redirect_uris);
         // A module finds its packages beside itself only. Tests run at the same time, each with a
         // copy of its own.
         let place = installed().join("oidc");

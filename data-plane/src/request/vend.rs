@@ -4,7 +4,6 @@
 
 use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, WorkspaceId};
 use ah5_policy::CompiledPolicy;
-use ah5_providers::service::Credential;
 use ah5_security::secret::SecretText;
 use ah5_store::vending::{Holder, Vended};
 use http::request::Parts;
@@ -138,7 +137,7 @@ fn allowed(
         ));
     }
     let target = workspace.connections.get(&connection);
-    if target.is_none_or(|target| target.service.credential != Credential::Oauth) {
+    if target.is_none_or(|target| !target.service.credential.is_oauth()) {
         return refuse(Some(
             "Only OAuth access tokens are handed out. Use Model B.",
         ));

@@ -4,8 +4,12 @@ use std::ops::Deref;
 
 use ah5_contracts::id::OAuthAppId;
 use ah5_policy::CanonicalUrl;
+use ah5_providers::catalogue;
 use ah5_providers::oauth::OAuth;
 use ah5_security::secret::SecretText;
+use ah5_store::oauth_apps::OAuthApp;
+use serde::Deserialize as _;
+use serde_json::Value;
 
 pub struct Client {
     pub dialect: Dialect,
@@ -28,6 +32,18 @@ pub enum Dialect {
 // === impl Client ===
 
 impl Client {
+    /// A workspace's own. `None` for a provider that is neither in the catalogue nor described.
+    #[must_use]
+    pub fn of_app(app: &OAuthApp, secret: Option<SecretText>) -> Option<Self> {
+        Some(Self {
+            dialect: dialect_of(&app.provider, app.endpoints.as_ref())?,
+            app: Some(app.id),
+            id: app.client_id.clone(),
+            secret,
+            tenant: app.tenant_id.clone(),
+        })
+    }
+
     #[must_use]
     pub fn authorize_url(&self) -> Option<CanonicalUrl> {
         self.url(&self.dialect.authorize_url)
@@ -61,6 +77,17 @@ impl Client {
 
     fn url(&self, template: &str) -> Option<CanonicalUrl> {
         self.dialect.url(template, self.tenant.as_deref())
+    }
+}
+
+/// How the provider of a workspace's own client is spoken to.
+#[must_use]
+pub fn dialect_of(provider: &str, endpoints: Option<&Value>) -> Option<Dialect> {
+    match endpoints {
+        None => catalogue::oauth(provider).map(Dialect::Catalogue),
+        Some(endpoints) => OAuth::deserialize(endpoints)
+            .ok()
+            .map(|own| Dialect::Own(Box::new(own))),
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod authorize;
 pub mod client;
+pub mod device;
 pub mod installation;
 pub mod refresh;
 pub mod registered;

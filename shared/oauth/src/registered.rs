@@ -2,20 +2,13 @@
 //! installation's own. Another one's refresh token is never shown to it, nor this one's elsewhere.
 
 use ah5_contracts::id::{OAuthAppId, WorkspaceId};
-use ah5_providers::catalogue;
-use ah5_providers::oauth::OAuth;
 use ah5_security::vault::{DataKey, OAuthAppContext};
 use ah5_store::StoreError;
 use ah5_store::oauth_apps::{self, OAuthApp};
 use ah5_store::tenant::Tenant;
-use serde::Deserialize as _;
-use serde_json::Value;
 
-use crate::client::{Client, Dialect};
+use crate::client::Client;
 use crate::installation::Installation;
-
-/// The provider of a workspace that the catalogue doesn't know.
-pub const CUSTOM: &str = "custom";
 
 /// Whose consent it was.
 #[derive(Clone, Copy)]
@@ -70,13 +63,9 @@ pub fn client_of_app(
     workspace: WorkspaceId,
     app: &OAuthApp,
 ) -> Result<Client, ClientError> {
-    let mut client = Client {
-        dialect: dialect(app)?,
-        app: Some(app.id),
-        id: app.client_id.clone(),
-        secret: None,
-        tenant: app.tenant_id.clone(),
-    };
+    let unknown =
+        ClientError::Malformed("its provider is not known, or its endpoints are malformed");
+    let mut client = Client::of_app(app, None).ok_or(unknown)?;
     let token_url = client
         .token_url()
         .ok_or(ClientError::Malformed("it has no token endpoint"))?
@@ -97,32 +86,11 @@ pub fn client_of_app(
     Ok(client)
 }
 
-/// Whether an endpoint may be called without TLS is the network's to say: only where the operator
-/// exempts it.
-fn dialect(app: &OAuthApp) -> Result<Dialect, ClientError> {
-    if app.provider != CUSTOM {
-        let unknown = ClientError::Malformed("its provider is not in the catalogue");
-        return catalogue::oauth(&app.provider)
-            .map(Dialect::Catalogue)
-            .ok_or(unknown);
-    }
-    let endpoints = app.endpoints.clone();
-    let mut endpoints = endpoints.ok_or(ClientError::Malformed("it has no endpoints"))?;
-    if let Some(members) = endpoints.as_object_mut() {
-        members
-            .entry("provider")
-            .or_insert_with(|| Value::from(CUSTOM));
-    }
-    let own = OAuth::deserialize(endpoints);
-    let own = own.map_err(|_| ClientError::Malformed("its endpoints are malformed"))?;
-    Ok(Dialect::Own(Box::new(own)))
-}
-
 #[cfg(test)]
 mod tests {
     use ah5_security::secret::SecretText;
     use jiff::Timestamp;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -166,7 +134,7 @@ mod tests {
     #[test]
     fn a_workspace_can_bring_a_provider_of_its_own() {
         let endpoints = json!({
-            "authorize_url": "https://id.acme.example/authorize",
+            "provider": "custom", "authorize_url": "https://id.acme.example/authorize",
             "token_url": "https://id.acme.example/token", "pkce": true, "refresh": "rotates",
         });
         let own = app("custom", Some(endpoints));

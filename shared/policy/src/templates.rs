@@ -105,6 +105,12 @@ impl Template {
         Self::all().filter(move |template| template.provider == provider)
     }
 
+    /// What a connection must have been granted for it; none where a service knows no scopes.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
     /// Whether it lets an agent change something at the provider.
     #[must_use]
     pub fn writes(&self) -> bool {

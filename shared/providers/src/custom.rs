@@ -10,6 +10,8 @@ use crate::inject::is_unreserved;
 
 pub const PROVIDER: &str = "custom";
 pub const SERVICE: &str = "custom-http";
+/// The same by OAuth: see [`crate::oauth::OAuth::check_own`].
+pub const OAUTH_SERVICE: &str = "custom-oauth";
 pub const DISPLAY_NAME: &str = "Custom HTTP";
 
 const MIN_SECRET_BYTES: usize = 8;

@@ -53,6 +53,8 @@ pub struct Service {
     /// Links in answers that are authority by themselves.
     pub capability_urls: Vec<CapabilityUrls>,
     pub probe: Option<Probe>,
+    /// Where the probe's answer says whose account it is.
+    pub account: Option<Account>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -73,6 +75,16 @@ pub enum Credential {
     Custom,
     Email,
     Oauth,
+    /// OAuth at a provider that only the workspace knows, to whatever base URL the connection has.
+    OauthCustom,
+}
+
+impl Credential {
+    /// Whether somebody consents at the provider, and tokens come of it.
+    #[must_use]
+    pub const fn is_oauth(self) -> bool {
+        matches!(self, Self::Oauth | Self::OauthCustom)
+    }
 }
 
 /// Where the credential goes.
@@ -120,6 +132,18 @@ pub struct CapabilityUrls {
     pub(crate) filter: Arc<RuleFilter>,
 }
 
+/// Members of the probe's answer, as JSON pointers (RFC 6901); of several the first that is there.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// The provider's own, stable name of the account.
+    pub id: String,
+    #[serde(default)]
+    pub email: Vec<String>,
+    #[serde(default)]
+    pub display_name: Vec<String>,
+}
+
 /// A cheap call that tells whether a credential is good.
 #[derive(Debug)]
 pub struct Probe {
@@ -163,7 +187,10 @@ impl Service {
     pub fn pins(&self, base: &CanonicalUrl) -> bool {
         match &self.base {
             Some(own) => own.covers(base) || self.reaches(base),
-            None => self.credential == Credential::Custom,
+            None => matches!(
+                self.credential,
+                Credential::Custom | Credential::OauthCustom
+            ),
         }
     }
 

@@ -9,7 +9,7 @@ use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use zeroize::Zeroizing;
 
 use ah5_contracts::connection::Auth;
-use ah5_contracts::id::{ApprovalId, ConnectionId, OAuthAppId, WorkspaceId};
+use ah5_contracts::id::{ApprovalId, ConnectionId, OAuthAppId, PendingConnectionId, WorkspaceId};
 
 use crate::encode::Fields;
 use crate::random;
@@ -47,6 +47,16 @@ pub struct OAuthAppContext<'a> {
     pub provider: &'a str,
     pub client_id: &'a str,
     /// The only place that the secret is shown to.
+    pub token_url: &'a str,
+}
+
+/// What is bound to a consent under way: a code verifier, a code that waits, a device code.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingContext<'a> {
+    pub workspace: WorkspaceId,
+    pub pending: PendingConnectionId,
+    pub field: &'a str,
+    /// The only place that it is shown to.
     pub token_url: &'a str,
 }
 
@@ -141,6 +151,22 @@ impl DataKey {
     }
 
     #[must_use]
+    pub fn seal_pending(&self, context: &PendingContext<'_>, secret: &SecretText) -> Vec<u8> {
+        seal(&self.cipher, &context.encode(), secret.expose().as_bytes())
+    }
+
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_pending(
+        &self,
+        context: &PendingContext<'_>,
+        sealed: &[u8],
+    ) -> Result<SecretText, OpenError> {
+        let opened = open(&self.cipher, &context.encode(), sealed)?;
+        opened.into_text().ok_or(OpenError)
+    }
+
+    #[must_use]
     pub fn seal_channel(&self, context: &ChannelContext<'_>, secret: &SecretText) -> Vec<u8> {
         seal(&self.cipher, &context.encode(), secret.expose().as_bytes())
     }
@@ -227,6 +253,19 @@ impl OAuthAppContext<'_> {
             .number(self.version)
             .text(self.provider)
             .text(self.client_id)
+            .text(self.token_url)
+            .finish()
+    }
+}
+
+// === impl PendingContext ===
+
+impl PendingContext<'_> {
+    fn encode(&self) -> Vec<u8> {
+        Fields::new("ah5.pending-connection.v1")
+            .bytes(self.workspace.uuid().as_bytes())
+            .bytes(self.pending.uuid().as_bytes())
+            .text(self.field)
             .text(self.token_url)
             .finish()
     }

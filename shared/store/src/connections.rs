@@ -322,6 +322,97 @@ pub async fn set_health(
     Ok(rows == 1)
 }
 
+/// New tokens for a connection that a person has consented to anew.
+pub struct Renewed<'a> {
+    pub app: Option<OAuthAppId>,
+    pub token_url: &'a str,
+    pub account: Option<&'a str>,
+    pub asked_scopes: &'a [String],
+    pub granted_scopes: &'a [String],
+    /// `None` leaves what is known.
+    pub metadata: Option<&'a Value>,
+    /// Sealed as the version after the one it replaces.
+    pub sealed: &'a [u8],
+    pub sealed_refresh: Option<&'a [u8]>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Puts new tokens in place of the credential of this version. `false` if it is not that one any more,
+/// or the connection was revoked: then nothing was changed.
+///
+/// # Errors
+/// The database fails.
+pub async fn reauthorize(
+    tenant: &Tenant<'_>,
+    id: ConnectionId,
+    version: i64,
+    new: &Renewed<'_>,
+) -> Result<bool, StoreError> {
+    // First, as whoever revokes or refreshes does.
+    if lock(tenant, id).await?.is_none() {
+        return Ok(false);
+    }
+    let id = id.uuid();
+    let sql = "update ah5.t_connection_credentials as k
+               set sealed = $3, sealed_refresh = $4, expires_at = $5, version = version + 1,
+                   updated_at = now()
+               from ah5.t_connections as c
+               where k.connection_id = $1 and k.version = $2 and c.id = $1
+                 and c.status <> 'revoked'";
+    let replaced = tenant
+        .execute(
+            sql,
+            &[
+                &id,
+                &version,
+                &new.sealed,
+                &new.sealed_refresh,
+                &new.expires_at,
+            ],
+        )
+        .await?;
+    if replaced == 0 {
+        return Ok(false);
+    }
+    let sql = "update ah5.t_connections
+               set status = 'healthy', reauth_reason = null, oauth_app_id = $2, token_url = $3,
+                   account = coalesce($4, account), asked_scopes = $5, granted_scopes = $6,
+                   metadata = coalesce($7, metadata), updated_at = now()
+               where id = $1 and status <> 'revoked'";
+    let app = new.app.map(OAuthAppId::uuid);
+    tenant
+        .execute(
+            sql,
+            &[
+                &id,
+                &app,
+                &new.token_url,
+                &new.account,
+                &new.asked_scopes,
+                &new.granted_scopes,
+                &new.metadata,
+            ],
+        )
+        .await?;
+    Ok(true)
+}
+
+/// The connections of an OAuth client need a person from now on. How many there are that are not
+/// revoked.
+///
+/// # Errors
+/// The database fails.
+pub async fn end_of_app(
+    tenant: &Tenant<'_>,
+    app: OAuthAppId,
+    reason: &str,
+) -> Result<u64, StoreError> {
+    let sql = "update ah5.t_connections
+               set status = 'needs_reauth', reauth_reason = $2, updated_at = now()
+               where oauth_app_id = $1 and status <> 'revoked'";
+    Ok(tenant.execute(sql, &[&app.uuid(), &reason]).await?)
+}
+
 /// Revokes the connection, deletes its credential and revokes its policies. What a provider granted is
 /// to be revoked there, too.
 ///
@@ -341,6 +432,17 @@ pub async fn revoke(tenant: &Tenant<'_>, id: ConnectionId) -> Result<(), StoreEr
 // === impl Connection ===
 
 impl Connection {
+    /// What was asked for and not granted.
+    #[must_use]
+    pub fn missing_scopes(&self) -> Vec<&str> {
+        let granted = |scope: &String| {
+            let mut granted = self.granted_scopes.iter();
+            granted.any(|it| it.eq_ignore_ascii_case(scope))
+        };
+        let missing = self.asked_scopes.iter().filter(|scope| !granted(scope));
+        missing.map(String::as_str).collect()
+    }
+
     /// What its secrets are bound to.
     #[must_use]
     pub fn destinations(&self) -> Destinations {

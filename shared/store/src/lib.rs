@@ -29,6 +29,7 @@ pub mod members;
 pub mod notifications;
 pub mod oauth_apps;
 pub mod passkeys;
+pub mod pending_connections;
 pub mod permission_requests;
 pub mod personal_tokens;
 pub mod policies;

@@ -7,6 +7,7 @@ use ah5_providers::catalogue;
 use ah5_providers::service::Credential;
 
 use super::credentials::{Verb, replace};
+use super::oauth;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
@@ -23,11 +24,9 @@ pub async fn reauth(
         return Err(AppError::conflict("Cannot reauth a revoked connection"));
     }
     match catalogue::find(&known.service).map(|service| service.credential) {
-        Some(Credential::Oauth) => Err(AppError::bad_request(format!(
-            "No OAuth credentials available for provider \"{}\". Add your own OAuth app in \
-             Settings → Apps.",
-            known.provider
-        ))),
+        Some(Credential::Oauth | Credential::OauthCustom) => {
+            oauth::reauth::begin(&app, &caller, &known).await
+        }
         _ => replace(&app, &caller, &known, input, Verb::Reconnect).await,
     }
 }

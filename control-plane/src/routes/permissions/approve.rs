@@ -5,11 +5,13 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
 use serde::Serialize;
+use serde_json::json;
 use url::form_urlencoded::Serializer;
 
 use ah5_policy::templates::Template;
 use ah5_providers::catalogue;
 use ah5_providers::service::{Credential, Service};
+use ah5_store::pending_connections;
 use ah5_store::permission_requests::PermissionRequest;
 use ah5_store::tenant::Tenant;
 
@@ -18,6 +20,8 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
+use crate::oauth::begin::{self, Wanted};
+use crate::oauth::{clients, scopes};
 use crate::routes::capabilities::credential_type;
 
 #[derive(Serialize)]
@@ -47,16 +51,67 @@ pub async fn approve(
     }
     let service = service_of(&request)?;
     if service.credential == Credential::Oauth {
-        let provider = &service.provider;
-        let text = format!("No OAuth credentials available for provider \"{provider}\"");
-        return Err(AppError::bad_request(text)
-            .hint("Accounts of this provider cannot be connected at this installation yet."));
+        if models.contains('A') {
+            let text = "A template's policy hands out no tokens (Model A). Allowed: B";
+            return Err(AppError::bad_request(text));
+        }
+        return consent(&app, &caller, &request, service, tier).await;
     }
     let body = Next {
         credential_type: credential_type(service.credential),
         service: &service.id,
         redirect_url: tier.map(|tier| page(&request, service, tier, &models)),
     };
+    Ok(Json(body).into_response())
+}
+
+/// Where an account is connected by OAuth: what the template needs is asked for, and with a tier the
+/// policy is made when the person is back.
+async fn consent(
+    app: &App,
+    caller: &Caller,
+    request: &PermissionRequest,
+    service: &Service,
+    tier: Option<&str>,
+) -> AppResult {
+    let nobody = || AppError::forbidden("This endpoint is not available to agents");
+    let user = caller.user().ok_or_else(nobody)?;
+    let template = Template::find(&request.action_template);
+    let needed = template.map(|template| template.scopes().to_vec());
+    let needed = needed.filter(|scopes| !scopes.is_empty());
+    let needed = needed.unwrap_or_else(|| scopes::defaults(service));
+    let base = service.base_url().map(ToString::to_string);
+    let no_base = || AppError::internal("a template for a service without a base URL");
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    let client = clients::choose(app, &tenant, &service.provider).await?;
+    let mut metadata = json!({
+        "agentId": request.agent, "actionTemplateId": request.action_template,
+        "permissionRequestId": request.id,
+    });
+    if let Some(tier) = tier {
+        metadata["policyTier"] = tier.into();
+    }
+    let name = template.map_or(&*request.action_template, |template| &*template.name);
+    let wanted = Wanted {
+        user,
+        provider: service.provider.clone(),
+        service: service.id.clone(),
+        label: format!("{} - {name}", service.display_name),
+        base_url: base.ok_or_else(no_base)?,
+        scopes: scopes::known(&needed, service, &client)?,
+        reauth: None,
+        metadata,
+    };
+    // Only the last one leads anywhere.
+    pending_connections::delete_of_request(&tenant, request.id).await?;
+    let redirect_uri = begin::redirect_uri(app);
+    let begun = begin::begin(app, &tenant, &client, &wanted, &redirect_uri).await?;
+    tenant.commit().await?;
+    let body = json!({
+        "credentialType": "oauth", "pendingConnectionId": begun.pending_connection_id,
+        "authorizationUrl": begun.authorization_url, "client": begun.client,
+    });
     Ok(Json(body).into_response())
 }
 

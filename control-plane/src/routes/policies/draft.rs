@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use ah5_policy::templates::default_allowlists;
 use ah5_policy::{CompileError, CompiledPolicy, PolicySource};
 use ah5_providers::catalogue;
-use ah5_providers::service::Credential;
 use ah5_store::policies::{Policy, Settings};
 
 use super::allowlists::checked_allowlists;
@@ -48,6 +47,12 @@ impl Draft {
             rules: policy.rules.clone(),
             constraints: policy.provider_constraints.clone(),
         }
+    }
+
+    pub(super) fn made_from(choice: Choice) -> Self {
+        let mut draft = Self::default();
+        draft.make_from(choice);
+        draft
     }
 
     /// What is still open in a new policy follows from its connection: a template makes it, or it
@@ -160,7 +165,7 @@ impl Draft {
             return Ok(());
         }
         let known = catalogue::find(service);
-        if known.is_some_and(|service| service.credential == Credential::Oauth) {
+        if known.is_some_and(|service| service.credential.is_oauth()) {
             return Ok(());
         }
         let name = known.map_or(service, |service| &service.display_name);

@@ -4,10 +4,13 @@
 // A program may sign in by itself as `workload`, with the same secret: it gets a JWT for the resource
 // that it names, for ten minutes.
 //
+// Accounts are connected as `connections`, with the same secret: refresh tokens that rotate, device codes,
+// revocation. Whoever sends `x-grant: SCOPES` with the consent page grants no more than these. With `pages`
+// people without `x-sign-in-as` are shown forms.
 // `GET /mint?NAME` gives a refresh token, as if NAME had consented to `offline_access`. Each is good once.
 //
 // Argument: JSON of {people: {NAME: {email, email_verified, name}}, clientId, clientSecret,
-// redirectUris}.
+// redirectUris, connectionUris?, pages?}.
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 
@@ -40,10 +43,15 @@ function serve(issuer) {
       redirect_uris: [],
       response_types: [],
       token_endpoint_auth_method: 'client_secret_post',
-    }],
+    }, ...connections()],
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+    scopes: ['openid', 'offline_access', 'email', 'profile', 'read', 'write'],
+    issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
+    rotateRefreshToken: () => true,
     features: {
       clientCredentials: { enabled: true },
+      deviceFlow: { enabled: true },
+      revocation: { enabled: true },
       devInteractions: { enabled: false },
       resourceIndicators: {
         enabled: true,
@@ -85,10 +93,31 @@ async function mint(provider, accountId) {
   return token.save();
 }
 
+function connections() {
+  return settings.connectionUris ? [{
+    client_id: 'connections',
+    client_secret: settings.clientSecret,
+    redirect_uris: settings.connectionUris,
+    grant_types: [
+      'authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code',
+    ],
+    token_endpoint_auth_method: 'client_secret_post',
+  }] : [];
+}
+
 async function interact(provider, request, response) {
   const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);
+  let accountId = request.headers['x-sign-in-as'];
+  if (settings.pages && !accountId) {
+    if (request.method !== 'POST') {
+      const field = prompt.name === 'login' ? '<input name="person">' : '';
+      response.writeHead(200, { 'content-type': 'text/html' });
+      return response.end(`<h1>${prompt.name}</h1><form method="post">${field}<button>Yes</button></form>`);
+    }
+    const form = new URLSearchParams((await request.toArray()).join(''));
+    accountId = form.get('person');
+  }
   if (prompt.name === 'login') {
-    const accountId = request.headers['x-sign-in-as'];
     const result = accountId
       ? { login: { accountId } }
       : { error: 'access_denied', error_description: 'nobody is there' };
@@ -97,7 +126,10 @@ async function interact(provider, request, response) {
   const grant = grantId
     ? await provider.Grant.find(grantId)
     : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
-  grant.addOIDCScope(params.scope);
+  const granted = request.headers['x-grant'] ?? params.scope;
+  grant.addOIDCScope(granted);
+  const refused = params.scope.split(' ').filter((scope) => !granted.split(' ').includes(scope));
+  if (refused.length) grant.rejectOIDCScope(refused.join(' '));
   const result = { consent: { grantId: await grant.save() } };
   return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: true });
 }

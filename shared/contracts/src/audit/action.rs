@@ -67,6 +67,8 @@ actions! {
     MemberJoined "member_joined",
     MemberRemoved "member_removed",
     MemberRoleChanged "member_role_changed",
+    OauthAppDeleted "oauth_app_deleted",
+    OauthAppSaved "oauth_app_saved",
     PanicRevoked "panic_revoked",
     PanicStopped "panic_stopped",
     PasskeyAdded "passkey_added",

@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use crate::headers::is_common;
-use crate::service::{CapabilityUrls, Category, Credential, Probe, Scope, Service, Slot};
+use crate::service::{Account, CapabilityUrls, Category, Credential, Probe, Scope, Service, Slot};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,6 +56,7 @@ pub(super) struct ServiceFile {
     #[serde(default)]
     capability_urls: Vec<CapabilityFile>,
     probe: Option<ProbeFile>,
+    account: Option<Account>,
 }
 
 #[derive(Deserialize)]
@@ -122,6 +123,7 @@ impl ServiceFile {
             fixed_headers: fixed(&self.fixed_headers)?,
             endpoints,
             capability_urls: capability_urls.collect::<Result<_, _>>()?,
+            account: checked_account(self.account, self.probe.is_some())?,
             probe: self.probe.map(ProbeFile::check).transpose()?,
             id: self.id,
             provider: self.provider,
@@ -140,7 +142,7 @@ impl ServiceFile {
             case_insensitive_json: self.case_insensitive_json,
         };
         match service.credential {
-            Credential::Custom | Credential::Email => Ok(service),
+            Credential::Custom | Credential::Email | Credential::OauthCustom => Ok(service),
             _ if service.base.is_none() => Err("base_url is missing".to_owned()),
             Credential::Oauth if service.scopes.is_empty() => Err("scopes are missing".to_owned()),
             _ => Ok(service),
@@ -234,6 +236,17 @@ fn origin(text: &str) -> Result<OriginPattern, String> {
         return Err(format!("{text} is not a canonical https origin"));
     }
     Ok(pattern)
+}
+
+fn checked_account(account: Option<Account>, is_probed: bool) -> Result<Option<Account>, String> {
+    if let Some(account) = &account {
+        let mut pointers = account.email.iter().chain(&account.display_name);
+        let good = account.id.starts_with('/') && pointers.all(|it| it.starts_with('/'));
+        if !good || !is_probed {
+            return Err("account needs a probe, and pointers into its answer".to_owned());
+        }
+    }
+    Ok(account)
 }
 
 fn checked_slot(slot: Slot) -> Result<Slot, String> {

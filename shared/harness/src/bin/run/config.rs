@@ -96,13 +96,7 @@ fn is_passed_on(name: &str) -> bool {
     let bare = name.strip_suffix("_FILE").unwrap_or(name);
     // Sign-in providers have names of the operator's choice.
     let known = PASSED_ON.contains(&name) || PASSED_ON.contains(&bare);
-    known || name.starts_with("AUTH_OIDC_") || is_client(bare)
-}
-
-/// Of the installation's own clients at providers, which are named as the catalogue names them.
-fn is_client(name: &str) -> bool {
-    let parts = ["_CLIENT_ID", "_CLIENT_SECRET", "_TENANT_ID"];
-    parts.iter().any(|part| name.ends_with(part))
+    known || name.starts_with("AUTH_OIDC_")
 }
 
 const MAX_REPLICAS: usize = 32;
@@ -130,17 +124,31 @@ const PASSED_ON: &[&str] = &[
     "DATA_LOGIN_PASSWORD",
     "DATA_PLANE_DATABASE_URL",
     "DB_POOL_SIZE",
+    "DISCORD_CLIENT_ID",
+    "DISCORD_CLIENT_SECRET",
     "DRAIN_DEADLINE_MS",
     "DRAIN_DELAY_MS",
+    "DROPBOX_CLIENT_ID",
+    "DROPBOX_CLIENT_SECRET",
     "EMAIL_FROM",
     "EMAIL_OUTBOX_DIR",
     "EMAIL_PROVIDER",
+    "GITHUB_CLIENT_ID",
+    "GITHUB_CLIENT_SECRET",
+    "GITLAB_CLIENT_ID",
+    "GITLAB_CLIENT_SECRET",
     "GIT_SHA",
+    "GOOGLE_CLIENT_ID",
+    "GOOGLE_CLIENT_SECRET",
+    "HUBSPOT_CLIENT_ID",
+    "HUBSPOT_CLIENT_SECRET",
     "JWT_ISSUER",
     "KEEP_ALIVE_MS",
     "KEY_PUBLICATION_SECONDS",
     "KEY_RING_FILE",
     "KEY_ROTATION_DAYS",
+    "LINEAR_CLIENT_ID",
+    "LINEAR_CLIENT_SECRET",
     "LISTEN_DATABASE_URL",
     "LOG_FORMAT",
     "LOG_LEVEL",
@@ -148,7 +156,11 @@ const PASSED_ON: &[&str] = &[
     "MAX_CALLS_IN_FLIGHT",
     "MAX_CONNECTIONS",
     "MAX_STALENESS_MS",
+    "MICROSOFT_CLIENT_ID",
+    "MICROSOFT_CLIENT_SECRET",
+    "MICROSOFT_TENANT_ID",
     "MIGRATE_DATABASE_URL",
+    "OAUTH_INSTALLATION_CLIENTS",
     "PROTECTED_ADDRS",
     "PUBLIC_ORIGIN",
     "RATE_LIMIT_BOOTSTRAP_PER_MINUTE",
@@ -157,6 +169,8 @@ const PASSED_ON: &[&str] = &[
     "RATE_LIMIT_SIGN_IN_PER_MINUTE",
     "RATE_LIMIT_TOKEN_PER_MINUTE",
     "RUST_BACKTRACE",
+    "SALESFORCE_CLIENT_ID",
+    "SALESFORCE_CLIENT_SECRET",
     "SMTP_CA_FILE",
     "SMTP_HOST",
     "SMTP_PASSWORD",
@@ -174,6 +188,8 @@ const PASSED_ON: &[&str] = &[
     "UPSTREAM_RESOLVE",
     "WEB_URL",
     "WRITE_STALL_MS",
+    "ZOOM_CLIENT_ID",
+    "ZOOM_CLIENT_SECRET",
 ];
 
 /// Settings of the planes that are decided here: where they listen, say so and keep their spools.

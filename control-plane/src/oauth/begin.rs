@@ -1,0 +1,150 @@
+//! A consent's way out: what is kept of it until the person is back, and where the browser is sent.
+
+use ah5_contracts::id::{ConnectionId, PendingConnectionId, UserId, WorkspaceId};
+use ah5_oauth::authorize::{self, Consent};
+use ah5_oauth::client::Client;
+use ah5_security::vault::PendingContext;
+use ah5_security::{hash, random};
+use ah5_store::pending_connections::{self, By, New};
+use ah5_store::tenant::Tenant;
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::app::App;
+use crate::error::{AppError, AppResult};
+use crate::vault;
+
+use super::clients;
+
+/// What is to be connected.
+pub struct Wanted {
+    pub user: UserId,
+    pub provider: String,
+    pub service: String,
+    pub label: String,
+    pub base_url: String,
+    pub scopes: Vec<String>,
+    pub reauth: Option<ConnectionId>,
+    pub metadata: Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Begun {
+    pub pending_connection_id: PendingConnectionId,
+    pub authorization_url: String,
+    /// Whose client it is.
+    pub client: &'static str,
+}
+
+/// Where providers send browsers back to.
+pub fn redirect_uri(app: &App) -> String {
+    format!("{}/api/connections/callback", app.config.origin.text)
+}
+
+/// The same with the provider's name, so that no other's answer is taken for its own.
+pub fn redirect_uri_of(app: &App, provider: &str) -> String {
+    format!("{}/v1/oauth/{provider}/callback", app.config.origin.text)
+}
+
+pub async fn begin(
+    app: &App,
+    tenant: &Tenant<'_>,
+    client: &Client,
+    wanted: &Wanted,
+    redirect_uri: &str,
+) -> AppResult<Begun> {
+    let (state, verifier) = (random::token(""), authorize::verifier());
+    let consent = Consent {
+        redirect_uri,
+        scopes: &wanted.scopes,
+        state: state.expose(),
+        verifier: &verifier,
+    };
+    let nowhere = || AppError::internal("a client without an authorization endpoint");
+    let authorization_url = authorize::url(client, &consent).ok_or_else(nowhere)?;
+    let state_hash = hash::sha256(state.expose().as_bytes());
+    let by = By::Browser {
+        state_hash: &state_hash,
+        redirect_uri,
+    };
+    let (id, token_url) = (PendingConnectionId::random(), token_url(client)?);
+    let context = context(tenant.workspace(), id, SECRET, &token_url);
+    let sealed = vault::key(app, tenant)
+        .await?
+        .seal_pending(&context, &verifier);
+    keep(
+        tenant,
+        client,
+        wanted,
+        (id, &token_url),
+        &sealed,
+        by,
+        LIFE_SECONDS,
+    )
+    .await?;
+    Ok(Begun {
+        pending_connection_id: id,
+        authorization_url,
+        client: clients::called(client),
+    })
+}
+
+/// Keeps what was begun.
+pub async fn keep(
+    tenant: &Tenant<'_>,
+    client: &Client,
+    wanted: &Wanted,
+    (id, token_url): (PendingConnectionId, &str),
+    sealed_secret: &[u8],
+    by: By<'_>,
+    life_seconds: i32,
+) -> AppResult<()> {
+    let new = New {
+        id,
+        user: wanted.user,
+        provider: &wanted.provider,
+        service: &wanted.service,
+        label: &wanted.label,
+        base_url: &wanted.base_url,
+        oauth_app: client.app,
+        token_url,
+        scopes: &wanted.scopes,
+        reauth: wanted.reauth,
+        metadata: &wanted.metadata,
+        sealed_secret,
+        by,
+        life_seconds,
+    };
+    if pending_connections::insert(tenant, &new).await? {
+        return Ok(());
+    }
+    let text = "Too many connections of this workspace are under way";
+    Err(AppError::new(StatusCode::TOO_MANY_REQUESTS, text).retry_after(60))
+}
+
+pub fn token_url(client: &Client) -> AppResult<String> {
+    let nowhere = || AppError::internal("a client without a token endpoint");
+    clients::token_url(client).ok_or_else(nowhere)
+}
+
+pub const fn context<'a>(
+    workspace: WorkspaceId,
+    pending: PendingConnectionId,
+    field: &'a str,
+    token_url: &'a str,
+) -> PendingContext<'a> {
+    PendingContext {
+        workspace,
+        pending,
+        field,
+        token_url,
+    }
+}
+
+/// What a pending row seals: verifier or device code, and a code that waits.
+pub const SECRET: &str = "secret";
+pub const CODE: &str = "code";
+/// From leaving for the provider to being back.
+const LIFE_SECONDS: i32 = 15 * 60;

@@ -9,12 +9,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use ah5_contracts::audit::{Action, ActorKind, AuditEvent, Verdict};
-use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, SpoolId};
+use ah5_contracts::id::{AgentId, AuditId, ConnectionId, PolicyId, ReplicaId, SpoolId};
 use ah5_net::Upstreams;
 use ah5_oauth::refresh::{Parts, Refresher};
-use ah5_security::audit::AuditKey;
-use ah5_security::dpop::nonce::Nonces;
-use ah5_security::ring::KeyRing;
+use ah5_security::ring::held::{Held as HeldRing, InUse};
 use ah5_store::StoreError;
 use ah5_store::tenant::Tenant;
 
@@ -59,8 +57,7 @@ pub struct Inner {
     pub exchange: Exchange,
     /// There from the moment on that the database was found and fits.
     keys: Held,
-    audit_key: AuditKey,
-    pub nonces: Nonces,
+    ring: HeldRing,
     /// Every spelling of our public origin.
     pub origins: Vec<String>,
     /// Where workloads come from.
@@ -68,6 +65,7 @@ pub struct Inner {
     pub refresher: Refresher,
     /// This process's own audit chains.
     spool: SpoolId,
+    pub process: ReplicaId,
 }
 
 /// An audit row in the making.
@@ -85,7 +83,7 @@ pub struct Record {
 // === impl App ===
 
 impl App {
-    pub fn new(mut config: Config, pool: Pool, net: &Upstreams) -> Self {
+    pub fn new(mut config: Config, ring: HeldRing, pool: Pool, net: &Upstreams) -> Self {
         let parties = std::mem::take(&mut config.parties);
         Self(Arc::new(Inner {
             mail: Mail::new(config.mail.as_ref()),
@@ -94,12 +92,12 @@ impl App {
             net: net.clone(),
             aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             limits: Limits::new(&config),
-            audit_key: config.ring.audit_key(),
-            nonces: Nonces::new(&config.ring),
+            refresher: refresher(&config, ring.clone(), net),
+            ring,
             origins: config.origin.spellings(),
             issuers: Issuers::new(net),
-            refresher: refresher(&config, net),
             spool: SpoolId::random(),
+            process: ReplicaId::random(),
             hashing: Semaphore::new(2),
             trying: Semaphore::new(MAX_TRYING),
             waiting: Semaphore::new(MAX_WAITING),
@@ -132,8 +130,9 @@ impl App {
         self.keys.confirm(read);
     }
 
-    pub fn ring(&self) -> &KeyRing {
-        &self.config.ring
+    /// As it is now: another may take its place at any time.
+    pub fn ring(&self) -> Arc<InUse> {
+        self.ring.now()
     }
 
     /// Does the work after the answer, so that its time tells the client nothing. What goes wrong
@@ -178,7 +177,7 @@ impl App {
             timings: Vec::new(),
             details: record.details.to_string(),
         };
-        ah5_store::audit::append(tenant, &self.audit_key, self.spool, event).await
+        ah5_store::audit::append(tenant, &self.ring().audit, self.spool, event).await
     }
 }
 
@@ -234,11 +233,11 @@ impl Record {
     }
 }
 
-fn refresher(config: &Config, net: &Upstreams) -> Refresher {
+fn refresher(config: &Config, ring: HeldRing, net: &Upstreams) -> Refresher {
     let parts = Parts {
         installation: config.oauth.installation().clone(),
         pool: config.database.pool(REFRESHES),
-        ring: config.ring.clone(),
+        ring,
         net: net.clone(),
     };
     Refresher::new(parts, &config.refresh_folder)

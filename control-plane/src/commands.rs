@@ -1,5 +1,5 @@
-//! What an operator does at the command line, with the settings of `serve`: signing keys, people, and
-//! what a restored backup takes. Whoever may run these holds the key ring and the database's password,
+//! What an operator does at the command line, with the settings of `serve`: signing keys, the vault, people,
+//! workspaces, and what a restored backup takes. Whoever may run these holds the key ring and the database's password,
 //! so nothing more is asked; what they do is in the trail as the system's doing.
 
 use ah5_contracts::audit::{Action, ActorKind};
@@ -14,18 +14,22 @@ use crate::config::Config;
 use crate::owners::tell_owners;
 use crate::serve;
 
+pub mod import;
 pub mod keys;
 pub mod panic;
 pub mod restore;
 pub mod user;
+pub mod vault;
+pub mod workspace;
 
 /// The database, if it is there and fits.
 pub async fn open(config: Config) -> anyhow::Result<App> {
     let (client, _driver) = config.database.connect().await?;
     migrate::check(&client).await?;
     let net = serve::outbound(&config, &[])?;
+    let ring = config.ring.open().await?;
     let pool = config.database.pool(CONNECTIONS);
-    Ok(App::new(config, pool, &net))
+    Ok(App::new(config, ring.into(), pool, &net))
 }
 
 /// Nobody's doing that the product knows: an operator's.

@@ -2,15 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ah5_contracts::claims::MAX_AGENT_TOKEN_SECONDS;
 use ah5_edge::connection::Drain;
 use ah5_edge::{Origin, client};
+use ah5_keyring::Source;
 use ah5_net::guard::Exemptions;
 use ah5_net::resolve::ResolveOverrides;
-use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
 use ah5_settings::Settings;
 use ah5_store::database::Database;
@@ -26,7 +25,7 @@ pub struct Config {
     /// The same without a pooler in between, which can't pass on what is notified.
     pub listen_database: Database,
     pub pool_size: usize,
-    pub ring: Arc<KeyRing>,
+    pub ring: Source,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub address_file: Option<PathBuf>,
@@ -90,7 +89,7 @@ impl Config {
             Some(_) => self::database(settings, &["LISTEN_DATABASE_URL"]),
             None => database.clone(),
         };
-        let ring = ring(settings);
+        let ring = Source::read(settings);
         let origin = Origin::read(settings);
         let outbound = origin.as_ref().and_then(|it| Outbound::read(settings, it));
         let mail = origin
@@ -130,7 +129,7 @@ impl Config {
             log: logs::Config::read(settings),
             database: database?,
             listen_database: listen_database?,
-            ring: Arc::new(ring?),
+            ring: ring?,
             outbound: outbound?,
             mail,
             parties,
@@ -240,19 +239,6 @@ fn months(settings: &mut Settings) -> Option<u16> {
         );
     }
     months
-}
-
-fn ring(settings: &mut Settings) -> Option<KeyRing> {
-    let Some(path) = settings.path("KEY_RING_FILE") else {
-        settings.fault(
-            "KEY_RING_FILE",
-            "is required (make one with `control-plane keyring PATH`)",
-        );
-        return None;
-    };
-    KeyRing::load(&path)
-        .map_err(|error| settings.fault("KEY_RING_FILE", error))
-        .ok()
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ impl Keys {
         rotation::raise_life(app, &tx, &stored).await?;
         stored = signing_keys::lock_all(&tx).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        let keys = Self::open(app.ring(), &stored);
+        let keys = Self::open(&app.ring(), &stored);
         for kind in KINDS {
             let unknown = stored.iter().find(|key| key.kind == kind.as_str());
             if let Some(unknown) = unknown.filter(|_| !keys.has(kind)) {

@@ -39,7 +39,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use ah5_security::ring::KeyRing;
+use ah5_security::ring::{KeyRing, RingFile};
 use ah5_settings::Settings;
 use ah5_store::migrate;
 
@@ -57,8 +57,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Bring workspaces over from another product's database, with their credentials
+    Import {
+        /// Show what would come over and what would not, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Make the key ring file, unless it exists
-    Keyring { path: PathBuf },
+    Keyring {
+        path: PathBuf,
+        /// Have the key management service of KEY_RING_KMS wrap the plain keys of the file
+        #[arg(long)]
+        wrap: bool,
+    },
     /// List and replace the keys that sign tokens
     #[command(subcommand)]
     Keys(commands::keys::Command),
@@ -78,6 +89,12 @@ enum Command {
     /// People: make, list, keep out, and help those who can't sign in
     #[command(subcommand)]
     User(commands::user::Command),
+    /// The keys that seal credentials: what is under which, and others in their place
+    #[command(subcommand)]
+    Vault(commands::vault::Command),
+    /// Workspaces: destroy the secrets of one
+    #[command(subcommand)]
+    Workspace(commands::workspace::Command),
 }
 
 fn main() -> ExitCode {
@@ -92,7 +109,9 @@ fn main() -> ExitCode {
         Err(error) => return fail(1, &error),
     };
     match arguments.command {
-        Command::Keyring { path } => keyring(&path),
+        Command::Import { dry_run } => runtime.block_on(import(dry_run)),
+        Command::Keyring { path, wrap: false } => keyring(&path),
+        Command::Keyring { path, wrap: true } => runtime.block_on(wrap_keyring(&path)),
         Command::Keys(command) => {
             runtime.block_on(operate(|app| commands::keys::run(app, command)))
         }
@@ -113,16 +132,40 @@ fn main() -> ExitCode {
         Command::User(command) => {
             runtime.block_on(operate(|app| commands::user::run(app, command)))
         }
+        Command::Vault(command) => {
+            runtime.block_on(operate(|app| commands::vault::run(app, command)))
+        }
+        Command::Workspace(command) => {
+            runtime.block_on(operate(|app| commands::workspace::run(app, command)))
+        }
     }
 }
 
 fn keyring(path: &Path) -> ExitCode {
     let made = if path.exists() {
-        KeyRing::load(path).map(drop)
+        RingFile::read(path).map(drop)
     } else {
         KeyRing::create(path)
     };
     made.map_or_else(|error| fail(1, &error), |()| ExitCode::SUCCESS)
+}
+
+async fn wrap_keyring(path: &Path) -> ExitCode {
+    let mut settings = Settings::from_env();
+    let source = ah5_keyring::Source::at(path, &mut settings);
+    if let Err(faults) = settings.finish() {
+        return fail(EX_USAGE, &faults);
+    }
+    let Some(source) = source.filter(ah5_keyring::Source::has_kms) else {
+        return fail(
+            EX_USAGE,
+            "KEY_RING_KMS is not set: there is nobody to wrap the keys",
+        );
+    };
+    match source.wrap().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &error),
+    }
 }
 
 async fn migrate() -> ExitCode {
@@ -143,6 +186,19 @@ async fn migrate() -> ExitCode {
     }
 }
 
+async fn import(dry_run: bool) -> ExitCode {
+    let mut settings = Settings::from_env();
+    let config = config::Config::read(&mut settings);
+    let from = commands::import::Foreign::read(&mut settings);
+    if let Err(faults) = settings.finish() {
+        return fail(EX_USAGE, &faults);
+    }
+    let (Some(config), Some(from)) = (config, from) else {
+        return ExitCode::from(EX_USAGE);
+    };
+    finish(config, |app| commands::import::run(app, from, dry_run)).await
+}
+
 /// A command with the settings of `serve`. Prints what it did.
 async fn operate<F>(work: impl FnOnce(App) -> F) -> ExitCode
 where
@@ -152,6 +208,13 @@ where
         Ok(config) => config,
         Err(code) => return code,
     };
+    finish(config, work).await
+}
+
+async fn finish<F>(config: config::Config, work: impl FnOnce(App) -> F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<String>>,
+{
     let done = async { work(commands::open(config).await?).await };
     match done.await {
         Ok(said) => {

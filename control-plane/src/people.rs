@@ -122,5 +122,5 @@ pub async fn ask_to_verify(
     };
     mail_proofs::insert(client, &digest, Purpose::Verify, &proof, LINK_MINUTES).await?;
     let letter = Letter::verify(&app.config.origin, email, &token, target.as_str());
-    app.mail.post(client, app.ring(), &letter).await
+    app.mail.post(client, &app.ring(), &letter).await
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use ah5_edge::announce;
 use ah5_edge::connection::{Drain, Phase, told_to_stop};
 use ah5_net::Upstreams;
+use ah5_security::ring::held::Held;
 use ah5_store::StoreError;
 use ah5_store::migrate::{self, MigrateError};
 
@@ -45,7 +46,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         None => None,
     };
     tell_of_mail(&config);
-    let app = App::new(config, pool, &net);
+    let ring = Held::from(config.ring.open_patiently().await?);
+    tokio::spawn(ah5_keyring::follow(config.ring.clone(), ring.clone()));
+    let app = App::new(config, ring, pool, &net);
     let handed = &app.config.refresh_folder;
     app.refresher
         .prepare()

@@ -2,31 +2,46 @@
 
 use ah5_contracts::connection::Auth;
 use ah5_contracts::id::WorkspaceId;
+use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::{DataKey, OpenError, SealContext};
 use ah5_store::StoreError;
 use ah5_store::connections::{Connection, Credential};
+use ah5_store::data_keys::{self, DataKeys};
 use ah5_store::tenant::Tenant;
-use ah5_store::workspaces;
 use serde::Deserialize as _;
 
 use crate::app::App;
 use crate::error::AppError;
 
-/// `None` if there is none (any more) or it isn't under this ring.
+pub mod reseal;
+
+/// `None` if there is none (any more) or it isn't under this ring. Until the transaction ends no
+/// other key takes its place, so whatever is read or sealed in it is the key's.
 pub async fn data_key(app: &App, tenant: &Tenant<'_>) -> Result<Option<DataKey>, StoreError> {
-    let Some(wrapped) = workspaces::data_key(tenant).await? else {
+    let Some(stored) = data_keys::get(tenant).await? else {
         return Ok(None);
     };
-    let ring = app.ring();
-    let key = ring.unwrap(tenant.workspace(), &wrapped.ring_key_id, &wrapped.bytes);
-    Ok(key.ok())
+    Ok(open_key(&app.ring(), tenant.workspace(), &stored).ok())
+}
+
+/// The key, which also opens what is under the one before it.
+pub fn open_key(
+    ring: &KeyRing,
+    workspace: WorkspaceId,
+    stored: &DataKeys,
+) -> Result<DataKey, OpenError> {
+    ring.unwrap_pair(workspace, &stored.current, stored.previous.as_ref())
 }
 
 /// The key of a workspace that must have one.
 pub async fn key(app: &App, tenant: &Tenant<'_>) -> Result<DataKey, AppError> {
-    let key = data_key(app, tenant).await?;
-    key.ok_or_else(|| AppError::internal("the workspace's data key does not open"))
+    let Some(stored) = data_keys::get(tenant).await? else {
+        let gone = AppError::conflict("This workspace's secrets were destroyed");
+        return Err(gone.hint("An operator has shredded it: nothing can be stored in it any more."));
+    };
+    let key = open_key(&app.ring(), tenant.workspace(), &stored);
+    key.map_err(|_| AppError::internal("the workspace's data key does not open"))
 }
 
 /// What stands in a connection's slot: an access token, a key, a password.
@@ -36,42 +51,17 @@ pub fn open_secret(
     connection: &Connection,
     credential: &Credential,
 ) -> Result<SecretText, OpenError> {
-    open(key, workspace, connection, credential, SECRET)
-}
-
-/// The refresh token; `None` if the connection has none.
-pub fn open_refresh(
-    key: &DataKey,
-    workspace: WorkspaceId,
-    connection: &Connection,
-    credential: &Credential,
-) -> Option<Result<SecretText, OpenError>> {
-    credential.sealed_refresh.as_ref()?;
-    Some(open(key, workspace, connection, credential, REFRESH))
-}
-
-fn open(
-    key: &DataKey,
-    workspace: WorkspaceId,
-    connection: &Connection,
-    credential: &Credential,
-    field: &str,
-) -> Result<SecretText, OpenError> {
     let auth = Auth::deserialize(&connection.auth).map_err(|_| OpenError)?;
     let context = SealContext {
         workspace,
         connection: connection.id,
-        field,
+        field: SECRET,
         version: credential.version,
         service: &connection.service,
         auth: &auth,
         destinations: &connection.destinations(),
     };
-    let sealed = match (field, &credential.sealed_refresh) {
-        (REFRESH, Some(sealed)) => sealed,
-        _ => &credential.sealed,
-    };
-    key.open(&context, sealed)
+    key.open(&context, &credential.sealed)
 }
 
 /// Fields of a credential, as they are sealed.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use ah5_edge::connection::Drain;
 use ah5_edge::{Origin, client};
+use ah5_keyring::Source;
 use ah5_net::guard::Exemptions;
 use ah5_net::resolve::ResolveOverrides;
 use ah5_oauth::installation::Installation;
-use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
 use ah5_settings::Settings;
 use ah5_store::database::Database;
@@ -26,7 +26,7 @@ pub struct Config {
     pub listen_database: Database,
     /// The database user has more rights than the data plane needs.
     pub shares_database_user: bool,
-    pub ring: Arc<KeyRing>,
+    pub ring: Source,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub address_file: Option<PathBuf>,
@@ -64,7 +64,7 @@ impl Config {
         let database = database(settings, url.clone());
         let listen_url = settings.optional("LISTEN_DATABASE_URL").or(url);
         let listen_database = database_if(settings, "LISTEN_DATABASE_URL", listen_url);
-        let ring = ring(settings);
+        let ring = Source::read(settings);
         let origin = Origin::read(settings);
         let loopback = origin.as_ref().is_some_and(Origin::is_loopback);
         let upstream = Upstream::read(settings, loopback);
@@ -86,7 +86,7 @@ impl Config {
             log: logs::Config::read(settings),
             database: database?,
             listen_database: listen_database?,
-            ring: Arc::new(ring?),
+            ring: ring?,
             origin: origin?,
             listener: listener?,
             spool: spool?,
@@ -158,16 +158,6 @@ fn database(settings: &mut Settings, url: Option<String>) -> Option<Database> {
 fn database_if(settings: &mut Settings, name: &str, url: Option<String>) -> Option<Database> {
     Database::parse(&SecretText::new(url?))
         .map_err(|error| settings.fault(name, error))
-        .ok()
-}
-
-fn ring(settings: &mut Settings) -> Option<KeyRing> {
-    let Some(path) = settings.path("KEY_RING_FILE") else {
-        settings.fault("KEY_RING_FILE", "is required");
-        return None;
-    };
-    KeyRing::load(&path)
-        .map_err(|error| settings.fault("KEY_RING_FILE", error))
         .ok()
 }
 

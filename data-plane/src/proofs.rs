@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use ah5_edge::dpop::Fault;
 use ah5_security::dpop::Proof;
-use ah5_security::dpop::nonce::{Arbiter, Nonces};
+use ah5_security::dpop::nonce::Arbiter;
 use ah5_security::random;
-use ah5_security::ring::KeyRing;
+use ah5_security::ring::held::Held;
 use ah5_store::dpop_proofs;
 use deadpool_postgres::Pool;
 use http::HeaderValue;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::request::{Kind, Refusal};
 
 pub struct Proofs {
-    nonces: Nonces,
+    ring: Held,
     /// Another at every start: what was remembered before is not known any more.
     replica: [u8; 8],
     memory: [Mutex<Shard>; SHARDS],
@@ -45,9 +45,9 @@ enum Spent {
 
 impl Proofs {
     #[must_use]
-    pub fn new(ring: &KeyRing, pool: Pool) -> Self {
+    pub fn new(ring: Held, pool: Pool) -> Self {
         Self {
-            nonces: Nonces::new(ring),
+            ring,
             replica: random::bytes(),
             memory: std::array::from_fn(|_| Mutex::default()),
             pool,
@@ -61,7 +61,7 @@ impl Proofs {
     /// 401 for a nonce that won't do and for a proof that was used; 503 where that can't be told.
     pub async fn spend(&self, proof: &Proof, now: i64) -> Result<Option<HeaderValue>, Refusal> {
         let given = proof.nonce.as_deref();
-        let nonce = given.and_then(|nonce| self.nonces.read(nonce, now));
+        let nonce = given.and_then(|nonce| self.ring.now().nonces.read(nonce, now));
         let mine = Arbiter::Replica(self.replica);
         let nonce = match nonce {
             Some(nonce) if nonce.arbiter == mine => {
@@ -79,12 +79,14 @@ impl Proofs {
             }
             _ => return Err(self.ask_again(mine, now)),
         };
-        let next = nonce.is_ageing(now).then(|| self.nonces.issue(mine, now));
+        let next = nonce
+            .is_ageing(now)
+            .then(|| self.ring.now().nonces.issue(mine, now));
         Ok(next.and_then(|next| HeaderValue::try_from(next).ok()))
     }
 
     fn ask_again(&self, arbiter: Arbiter, now: i64) -> Refusal {
-        Fault::Nonce(self.nonces.issue(arbiter, now)).into()
+        Fault::Nonce(self.ring.now().nonces.issue(arbiter, now)).into()
     }
 
     fn remember(&self, proof: &Proof, now: i64) -> Result<(), Refusal> {

@@ -13,6 +13,7 @@ use ah5_net::{Config as UpstreamConfig, Upstreams};
 use ah5_oauth::refresh::{Parts, Refresher};
 use ah5_policy::links::OwnLinks;
 use ah5_policy::response::RuleFilter;
+use ah5_security::ring::held::Held;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -51,14 +52,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let own = [listening, administering];
     let upstreams = upstreams(config.upstream, &config.origin, &own, &config.database)?;
     let exempt = upstreams.clone();
+    let ring = Held::from(config.ring.open_patiently().await?);
+    tokio::spawn(ah5_keyring::follow(config.ring, ring.clone()));
     let handed = config.spool.folder.join(HANDED);
-    let spool = Spool::start(config.spool, config.database.clone(), &config.ring)?;
+    let spool = Spool::start(config.spool, config.database.clone(), ring.clone())?;
     let approvals = Arc::new(Approvals::new(&config.database));
-    let proofs = Proofs::new(&config.ring, config.database.pool(PROOFS));
+    let proofs = Proofs::new(ring.clone(), config.database.pool(PROOFS));
     let parts = Parts {
         installation: config.clients,
         pool: config.database.pool(REFRESHES),
-        ring: config.ring.clone(),
+        ring: ring.clone(),
         net: upstreams.clone(),
     };
     let refresher = Refresher::new(parts, &handed);
@@ -69,7 +72,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let keeper = Keeper::start(
         config.database.clone(),
         config.listen_database,
-        config.ring,
+        ring.clone(),
         Box::new(move |host, port| exempt.is_exempt(host, port)),
     );
     let origins = config.origin.spellings();
@@ -99,7 +102,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     });
     tokio::spawn(streams::watch(plane.clone()));
     let (used, open) = (plane.usage.clone(), plane.streams.clone());
-    tokio::spawn(usage::keep(used, open, config.database));
+    tokio::spawn(usage::keep(used, open, ring, config.database));
     let draining = Arc::new(AtomicBool::new(false));
     let admin = Admin {
         draining: draining.clone(),

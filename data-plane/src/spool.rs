@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use ah5_contracts::audit::AuditEvent;
 use ah5_contracts::id::SpoolId;
-use ah5_security::ring::KeyRing;
+use ah5_security::ring::held::Held;
 use ah5_store::database::Database;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -121,7 +121,7 @@ impl Spool {
     ///
     /// # Errors
     /// The folder can't be used, or is in use.
-    pub fn start(config: Config, database: Database, ring: &KeyRing) -> Result<Self, SpoolError> {
+    pub fn start(config: Config, database: Database, ring: Held) -> Result<Self, SpoolError> {
         if config.sync_every > MAX_SYNC {
             return Err(SpoolError::SyncTooRare);
         }
@@ -133,8 +133,7 @@ impl Spool {
         let losses = Arc::new(Losses::default());
         let queue = Arc::new(Queue::new(config.queue, config.sync_every));
         let disk = disk::Disk::new(life.clone(), spool, config.max_bytes, backlog.clone());
-        let key = ring.audit_key();
-        let writer = Writer::new(queue.clone(), disk, backlog.clone(), losses.clone(), key);
+        let writer = Writer::new(queue.clone(), disk, backlog.clone(), losses.clone(), ring);
         let writer_ended = writer.start(folder.clone()).map_err(SpoolError::Thread)?;
         let drains = Drainer::new(folder, life, spool, leftovers, backlog.clone(), database);
         let mut drainer = JoinSet::new();

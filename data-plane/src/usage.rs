@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ah5_contracts::id::{AgentId, PersonalTokenId, ReplicaId};
+use ah5_security::ring::held::{Held, InUse};
 use ah5_store::database::{Client, Database};
 use ah5_store::usage::{touch_agents, touch_personal_tokens};
-use ah5_store::{StoreError, open_streams};
+use ah5_store::{StoreError, open_streams, ring};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::streams::Streams;
@@ -20,6 +21,7 @@ const MAX_PENDING: usize = 10_000;
 const EVERY: Duration = Duration::from_secs(1);
 /// The database keeps one note a minute.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
+const RING_AGAIN_AFTER: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
@@ -86,7 +88,7 @@ impl<Id: Copy + Eq + Hash> Notes<Id> {
 }
 
 /// Writes the notes down, for as long as the process lives.
-pub async fn keep(usage: Arc<Usage>, streams: Arc<Streams>, database: Database) {
+pub async fn keep(usage: Arc<Usage>, streams: Arc<Streams>, ring: Held, database: Database) {
     let mut connection = None;
     let mut reporter = Reporter::new();
     let mut ticks = interval(EVERY);
@@ -97,6 +99,7 @@ pub async fn keep(usage: Arc<Usage>, streams: Arc<Streams>, database: Database) 
             agents: usage.agents.pending(),
             tokens: usage.tokens.pending(),
             open: reporter.due(&streams),
+            ring: reporter.due_ring(&ring),
         };
         if round.is_empty() {
             continue;
@@ -113,7 +116,7 @@ pub async fn keep(usage: Arc<Usage>, streams: Arc<Streams>, database: Database) 
             Ok(Ok(())) => {
                 usage.agents.settle(&round.agents);
                 usage.tokens.settle(&round.tokens);
-                reporter.settle(round.open.as_deref());
+                reporter.settle(&round);
             }
             _ => connection = None,
         }
@@ -125,6 +128,7 @@ struct Round {
     agents: Vec<AgentId>,
     tokens: Vec<PersonalTokenId>,
     open: Option<Vec<(AgentId, i32)>>,
+    ring: Option<Arc<InUse>>,
 }
 
 /// Reports the answers under way for as long as there are any, and once that there are none.
@@ -132,13 +136,18 @@ struct Reporter {
     replica: ReplicaId,
     /// What the database has of us is no more than that there is nothing.
     silent: bool,
+    /// Which ring the database has heard of, and when.
+    told: Option<(Arc<InUse>, Instant)>,
 }
 
 // === impl Round ===
 
 impl Round {
     const fn is_empty(&self) -> bool {
-        self.agents.is_empty() && self.tokens.is_empty() && self.open.is_none()
+        self.agents.is_empty()
+            && self.tokens.is_empty()
+            && self.open.is_none()
+            && self.ring.is_none()
     }
 
     async fn write(&self, client: &Client, replica: ReplicaId) -> Result<(), StoreError> {
@@ -151,6 +160,9 @@ impl Round {
         if let Some(open) = &self.open {
             open_streams::report(client, replica, open).await?;
         }
+        if let Some(in_use) = &self.ring {
+            ring::report(client, replica, "data", in_use).await?;
+        }
         Ok(())
     }
 }
@@ -162,6 +174,7 @@ impl Reporter {
         Self {
             replica: ReplicaId::random(),
             silent: true,
+            told: None,
         }
     }
 
@@ -171,9 +184,21 @@ impl Reporter {
         (!self.silent || !open.is_empty()).then_some(open)
     }
 
-    fn settle(&mut self, written: Option<&[(AgentId, i32)]>) {
-        if let Some(written) = written {
-            self.silent = written.is_empty();
+    /// Operators wait for a new ring to be known everywhere.
+    fn due_ring(&self, ring: &Held) -> Option<Arc<InUse>> {
+        let now = ring.now();
+        let told = self.told.as_ref();
+        let fresh =
+            told.is_some_and(|(it, at)| Arc::ptr_eq(it, &now) && at.elapsed() < RING_AGAIN_AFTER);
+        (!fresh).then_some(now)
+    }
+
+    fn settle(&mut self, written: &Round) {
+        if let Some(open) = &written.open {
+            self.silent = open.is_empty();
+        }
+        if let Some(ring) = &written.ring {
+            self.told = Some((ring.clone(), Instant::now()));
         }
     }
 }

@@ -63,7 +63,12 @@ impl Installation {
 
     fn keeper(&self) -> Keeper {
         let data = self.database("ah5_data_login");
-        Keeper::start(data.clone(), data, self.ring(), Box::new(|_, _| false))
+        Keeper::start(
+            data.clone(),
+            data,
+            self.ring().into(),
+            Box::new(|_, _| false),
+        )
     }
 
     async fn fill(&self) {

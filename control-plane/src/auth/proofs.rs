@@ -39,10 +39,12 @@ pub fn shown(
 /// Refuses a proof without a nonce of ours, or with an old one.
 pub fn check_nonce(app: &App, proof: &Proof) -> Result<(), Fault> {
     let nonce = proof.nonce.as_deref();
-    if nonce.is_some_and(|nonce| app.nonces.read(nonce, now()).is_some()) {
+    if nonce.is_some_and(|nonce| app.ring().nonces.read(nonce, now()).is_some()) {
         return Ok(());
     }
-    Err(Fault::Nonce(app.nonces.issue(Arbiter::Control, now())))
+    Err(Fault::Nonce(
+        app.ring().nonces.issue(Arbiter::Control, now()),
+    ))
 }
 
 /// Uses the proof up, in the transaction of what it is for.

@@ -194,7 +194,7 @@ async fn arrived(
         // In one transaction: the postman has it from here, once.
         let to = setting(channel, address_of(Kind::Email));
         let letter = Letter::channel(&app.config.origin, to, &message);
-        app.mail.post(&**tenant, app.ring(), &letter).await?;
+        app.mail.post(&**tenant, &app.ring(), &letter).await?;
     }
     Ok(())
 }

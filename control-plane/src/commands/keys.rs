@@ -69,7 +69,7 @@ async fn list(app: &App) -> anyhow::Result<String> {
         };
         let (kind, kid) = (super::plain(&key.kind), super::plain(&key.kid));
         let (made, why) = (time(key.created_at), &key.reason);
-        let state = state(app.ring(), &key);
+        let state = state(&app.ring(), &key);
         writeln!(
             out,
             "{kind}\t{state}\t{kid}\t{made}\t{why}\t{signs}\t{until}"

@@ -186,7 +186,7 @@ async fn set_password(app: &App, who: &str, password_stdin: bool) -> anyhow::Res
     accounts::set_password(&*tenant, user.id, &hashed).await?;
     end_what_a_thief_may_hold(&tenant, user.id).await?;
     let letter = Letter::password_changed(&app.config.origin, &user.email);
-    app.mail.post(&*tenant, app.ring(), &letter).await?;
+    app.mail.post(&*tenant, &app.ring(), &letter).await?;
     let record = system(Action::PasswordReset, json!({"userId": user.id}));
     let tenant = tell_owners_of(app, tenant, user.id, record).await?;
     tenant.commit().await?;

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ah5_security::ring::held::InUse;
 use ah5_store::StoreError;
 use ah5_store::database::Client;
+use ah5_store::ring;
 use ah5_store::signing_keys::{self, StoredKey};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -38,25 +40,51 @@ async fn follow(
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = None;
+    let mut reporter = Reporter::default();
     loop {
         ticks.tick().await;
+        reporter.report(app, client).await?;
         let sent = Instant::now();
         let late = |_| StoreError::Unavailable("no answer in time".to_owned());
         let stored = timeout(DEADLINE, signing_keys::poll(client))
             .await
             .map_err(late)??;
-        let state = state(&stored);
+        let in_use = app.ring();
+        let state = (state(&stored), Arc::as_ptr(&in_use) as usize);
         if known.as_ref() == Some(&state) {
             app.confirm_keys(sent);
         } else {
-            let keys = Keys::open(app.ring(), &stored);
+            let keys = Keys::open(&in_use, &stored);
             tell(&keys, known.is_some());
             app.renew_keys(keys, sent);
             known = Some(state);
         }
-        if !rotation::due(app.ring(), &app.config.keys, &stored).is_empty() {
+        if !rotation::due(&in_use, &app.config.keys, &stored).is_empty() {
             work.notify_one();
         }
+    }
+}
+
+/// Tells which keys of the ring this process holds: operators wait for all to hold a new one.
+#[derive(Default)]
+struct Reporter {
+    told: Option<(Arc<InUse>, Instant)>,
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    async fn report(&mut self, app: &App, client: &Client) -> Result<(), StoreError> {
+        let now = app.ring();
+        let told = self.told.as_ref();
+        if told.is_some_and(|(it, at)| Arc::ptr_eq(it, &now) && at.elapsed() < REPORT_EVERY) {
+            return Ok(());
+        }
+        let late = |_| StoreError::Unavailable("no answer in time".to_owned());
+        let report = ring::report(client, app.process, "control", &now);
+        timeout(DEADLINE, report).await.map_err(late)??;
+        self.told = Some((now, Instant::now()));
+        Ok(())
     }
 }
 
@@ -98,6 +126,7 @@ fn state(stored: &[StoredKey]) -> Vec<(String, Vec<u8>, bool)> {
     stored.iter().map(of).collect()
 }
 
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_millis(500);
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);

@@ -79,7 +79,7 @@ pub async fn tend(app: &App) -> Result<(), StoreError> {
     let Some(stored) = signing_keys::try_lock_all(&tx).await? else {
         return Ok(());
     };
-    for step in due(app.ring(), &app.config.keys, &stored) {
+    for step in due(&app.ring(), &app.config.keys, &stored) {
         match step {
             Step::Publish(kind) => {
                 let new = New::in_turn(kind, "schedule", &app.config.keys);
@@ -136,7 +136,7 @@ pub async fn check_ring(app: &App) -> anyhow::Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await.map_err(StoreError::from)?;
     let stored = signing_keys::lock_all(&tx).await?;
-    let is_ours = |key: &StoredKey| vouched(app.ring(), key).is_some();
+    let is_ours = |key: &StoredKey| vouched(&app.ring(), key).is_some();
     anyhow::ensure!(
         stored.is_empty() || stored.iter().any(is_ours),
         "no signing key is vouched for by the key ring: is KEY_RING_FILE the one this database was made with?"
@@ -152,7 +152,7 @@ pub async fn begin(app: &App, kinds: &[KeyKind]) -> Result<Vec<Published>, Store
     let stored = signing_keys::lock_all(&tx).await?;
     let ours: Vec<&StoredKey> = stored
         .iter()
-        .filter(|key| vouched(app.ring(), key).is_some())
+        .filter(|key| vouched(&app.ring(), key).is_some())
         .collect();
     let mut made = Vec::new();
     for &kind in kinds {

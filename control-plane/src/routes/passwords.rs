@@ -96,7 +96,7 @@ pub async fn change(State(app): State<App>, headers: HeaderMap, input: Input) ->
         sessions::revoke_all(&*tenant, here.user, Some(here.id)).await?;
     }
     let letter = Letter::password_changed(ours, &here.user_email);
-    app.mail.post(&*tenant, app.ring(), &letter).await?;
+    app.mail.post(&*tenant, &app.ring(), &letter).await?;
     record(&app, &tenant, here.user, Action::PasswordChanged).await?;
     tenant.commit().await?;
     app.mail.wake();
@@ -134,7 +134,7 @@ async fn mail_link(app: &App, email: &str, target: &Target) -> AuthResult<()> {
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
     mail_proofs::insert(&*tenant, &digest, Purpose::Reset, &proof, LINK_MINUTES).await?;
-    app.mail.post(&*tenant, app.ring(), &letter).await?;
+    app.mail.post(&*tenant, &app.ring(), &letter).await?;
     record(app, &tenant, user.id, Action::PasswordResetRequested).await?;
     tenant.commit().await?;
     app.mail.wake();
@@ -160,7 +160,7 @@ async fn replace(app: &App, digest: &[u8], hashed: &str) -> AuthResult<()> {
     accounts::set_password(&*tenant, user, hashed).await?;
     end_what_a_thief_may_hold(&tenant, user).await?;
     let letter = Letter::password_changed(&app.config.origin, &email);
-    app.mail.post(&*tenant, app.ring(), &letter).await?;
+    app.mail.post(&*tenant, &app.ring(), &letter).await?;
     record(app, &tenant, user, Action::PasswordReset).await?;
     tenant.commit().await?;
     Ok(())

@@ -11,6 +11,7 @@ use ah5_contracts::audit::Action;
 use ah5_contracts::audit::ActorKind;
 use ah5_contracts::id::{AgentId, ConnectionId, PolicyId};
 use ah5_policy::templates::{Template, Tier};
+use ah5_store::StoreError;
 use ah5_store::policies::{self, Policy};
 use ah5_store::tenant::Tenant;
 use ah5_store::{agents, connections};
@@ -75,6 +76,37 @@ pub async fn create(
         Json(json!({"policy": policy_json(&stored)})),
     )
         .into_response())
+}
+
+/// A policy that comes from elsewhere, and where it belongs.
+pub struct Place<'a> {
+    pub id: PolicyId,
+    pub agent: AgentId,
+    pub connection: ConnectionId,
+    pub service: &'a str,
+}
+
+/// Stores it if somebody could have written it here; otherwise says why not.
+pub async fn import(
+    app: &App,
+    tenant: &Tenant<'_>,
+    place: &Place<'_>,
+    parts: Value,
+) -> Result<Result<(), String>, StoreError> {
+    let Value::Object(parts) = parts else {
+        return Ok(Err("it is no policy".to_owned()));
+    };
+    let mut draft = Draft::default();
+    let checked = draft
+        .read(app, &Input::of(parts))
+        .and_then(|()| draft.check_models(place.service))
+        .and_then(|()| draft.compile(app));
+    if let Err(error) = checked {
+        return Ok(Err(error.text().to_owned()));
+    }
+    let (agent, connection) = (place.agent, place.connection);
+    policies::insert(tenant, place.id, agent, connection, &draft.settings()).await?;
+    Ok(Ok(()))
 }
 
 pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) -> AppResult {

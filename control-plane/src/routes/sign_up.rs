@@ -82,7 +82,9 @@ async fn existing(app: &App, new: NewUser<'_>, verification: Verification) -> Au
     }
     if throttle::may_write(app, new.email).await? {
         let letter = Letter::taken(&app.config.origin, new.email);
-        app.mail.post(&app.db().await?, app.ring(), &letter).await?;
+        app.mail
+            .post(&app.db().await?, &app.ring(), &letter)
+            .await?;
         app.mail.wake();
     }
     let now = Timestamp::now();

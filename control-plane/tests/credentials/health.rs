@@ -1,6 +1,8 @@
 //! Testing a stored credential: a clear answer is written down, about the credential that was shown
 //! and no other.
 
+use std::time::Duration;
+
 use ah5_contracts::connection::Auth;
 use ah5_contracts::id::{ConnectionId, WorkspaceId};
 use ah5_security::ring::KeyRing;
@@ -115,7 +117,7 @@ async fn a_refusal_of_the_old_credential_is_not_held_against_the_new() {
     });
     let replace = async {
         let asked = |all: &[ah5_testkit::simulator::Entry]| all.len() >= 2;
-        let patience = std::time::Duration::from_secs(60);
+        let patience = Duration::from_secs(60);
         fixture.provider.wait_for(patience, asked).await.unwrap();
         let path = format!("/v1/connections/{id}/credentials");
         let other = json!({"apiKey": format!("{GOOD}-2")});

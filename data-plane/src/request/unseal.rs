@@ -197,7 +197,10 @@ pub fn secret(
     connection: &Connection,
 ) -> Result<SecretText, Refusal> {
     let key = caller.workspace.key.as_ref();
-    let key = key.ok_or_else(|| Refusal::internal("the workspace's data key does not open"))?;
+    let key = key.ok_or_else(|| {
+        let why = "the workspace's data key does not open";
+        Refusal::internal(why).say("Failed to decrypt connection tokens")
+    })?;
     let credential = connection.credential.as_ref();
     let credential =
         credential.ok_or_else(|| Refusal::conflict("Connection tokens have been revoked"))?;

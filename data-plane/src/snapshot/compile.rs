@@ -29,8 +29,8 @@ pub(super) fn workspace(
     patterns: &mut Patterns,
 ) -> Workspace {
     let id = rows.workspace;
-    let key = rows.data_key.and_then(|(ring_key, wrapped)| {
-        let key = ring.unwrap(id, &ring_key, &wrapped);
+    let key = rows.data_key.and_then(|stored| {
+        let key = ring.unwrap_pair(id, &stored.current, stored.previous.as_ref());
         key.inspect_err(|_| tracing::error!(workspace = %id, "the data key does not open"))
             .ok()
     });

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ah5_contracts::id::WorkspaceId;
 use ah5_policy::Patterns;
-use ah5_security::ring::KeyRing;
+use ah5_security::ring::held::{Held, InUse};
 use ah5_store::StoreError;
 use ah5_store::database::Database;
 use ah5_store::listen::{Channel, Listener};
@@ -67,12 +67,7 @@ pub(super) enum Finding {
 impl Keeper {
     /// `listen` may be another address of the same database, where a pooler stands in between.
     #[must_use]
-    pub fn start(
-        database: Database,
-        listen: Database,
-        ring: impl Into<Arc<KeyRing>>,
-        plain_http: PlainHttp,
-    ) -> Self {
+    pub fn start(database: Database, listen: Database, ring: Held, plain_http: PlainHttp) -> Self {
         let published = Arc::new(Published::new());
         let (findings, found) = mpsc::channel(BACKLOG);
         let freshener = Arc::new(Freshener::new(findings.clone()));
@@ -80,7 +75,8 @@ impl Keeper {
         let publisher = Publisher {
             published: published.clone(),
             database: database.clone(),
-            ring: ring.into(),
+            opened_with: ring.now(),
+            ring,
             plain_http,
             patterns: Patterns::default(),
             pending: HashSet::new(),
@@ -165,7 +161,9 @@ type Open = (ah5_store::database::Client, tokio::task::JoinHandle<()>);
 struct Publisher {
     published: Arc<Published>,
     database: Database,
-    ring: Arc<KeyRing>,
+    ring: Held,
+    /// What the snapshot was opened with.
+    opened_with: Arc<InUse>,
     plain_http: PlainHttp,
     /// Of every policy that is published: equal ones are compiled and held once.
     patterns: Patterns,
@@ -267,6 +265,7 @@ impl Publisher {
     /// Publishes together what loads: one swap for all that one poll found. A workspace that does not
     /// load holds nobody up: it is marked as behind and loaded apart.
     async fn load(&mut self, connection: &mut Option<Open>) -> Result<(), StoreError> {
+        self.follow_ring();
         self.pending.retain(|id| !self.slow.changed(*id));
         if self.pending.is_empty() {
             return Ok(());
@@ -281,7 +280,7 @@ impl Publisher {
             };
             if id == GLOBAL {
                 let rows = within(LOAD_DEADLINE, load_globals(client)).await?;
-                let globals = compile::globals(rows, &self.ring);
+                let globals = compile::globals(rows, &self.opened_with);
                 next.globals = Arc::new(globals.ok_or_else(foreign_ring)?);
                 continue;
             }
@@ -306,6 +305,19 @@ impl Publisher {
         Ok(())
     }
 
+    /// What another ring did not open may open now, and what it vouched for may be nobody's.
+    fn follow_ring(&mut self) {
+        let ring = self.ring.now();
+        if Arc::ptr_eq(&ring, &self.opened_with) {
+            return;
+        }
+        self.opened_with = ring;
+        let held = self.published.current.load();
+        let shut = held.workspaces.iter().filter(|(_, it)| it.key.is_none());
+        self.pending.extend(shut.map(|(id, _)| *id));
+        self.pending.insert(GLOBAL);
+    }
+
     /// What was loaded apart.
     fn loaded(&mut self, id: WorkspaceId, rows: Option<WorkspaceRows>) {
         let mut next = Snapshot::clone(&self.published.current.load());
@@ -325,7 +337,7 @@ impl Publisher {
                 let compiled = compile::workspace(
                     rows,
                     before.as_deref(),
-                    &self.ring,
+                    &self.opened_with,
                     &*self.plain_http,
                     &mut self.patterns,
                 );

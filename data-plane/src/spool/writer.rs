@@ -7,7 +7,8 @@ use std::io;
 use std::sync::Arc;
 
 use ah5_contracts::id::WorkspaceId;
-use ah5_security::audit::{AuditKey, Chain};
+use ah5_security::audit::Chain;
+use ah5_security::ring::held::Held;
 use ah5_store::audit_spool::SpoolRecord;
 use tokio::sync::oneshot;
 
@@ -23,7 +24,7 @@ pub(super) struct Writer {
     disk: Disk,
     backlog: Arc<Backlog>,
     losses: Arc<Losses>,
-    key: AuditKey,
+    ring: Held,
     chains: HashMap<WorkspaceId, Chain>,
     /// The number of the last record.
     seq: i64,
@@ -57,14 +58,14 @@ impl Writer {
         disk: Disk,
         backlog: Arc<Backlog>,
         losses: Arc<Losses>,
-        key: AuditKey,
+        ring: Held,
     ) -> Self {
         Self {
             queue,
             disk,
             backlog,
             losses,
-            key,
+            ring,
             chains: HashMap::new(),
             seq: 0,
             group: Group::default(),
@@ -118,7 +119,7 @@ impl Writer {
         self.seq += 1;
         let chain = self.chains.entry(event.workspace);
         let chain = chain.or_insert_with(|| Chain::start(self.disk.spool()));
-        let row = chain.append(&self.key, event);
+        let row = chain.append(&self.ring.now().audit, event);
         self.group.add(self.seq, row, on_disk);
         self.group
             .promises

@@ -127,7 +127,7 @@ pub fn start(folder: &Path, ring: &Path, url: &str, max_bytes: u64) -> Result<Sp
         max_bytes,
     };
     let database = Database::parse(&SecretText::new(url.to_owned())).unwrap();
-    Spool::start(config, database, &KeyRing::load(ring).unwrap())
+    Spool::start(config, database, KeyRing::load(ring).unwrap().into())
 }
 
 /// Waits until the spool is as described.

@@ -241,7 +241,25 @@ impl Stack {
     /// # Errors
     /// It can't be run. How it ended is for the caller to judge.
     pub fn operate(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
-        let env = self.environment.of_control_plane();
+        self.operate_with(arguments, input, &[])
+    }
+
+    /// The same with further settings.
+    ///
+    /// # Errors
+    /// As [`Self::operate`].
+    pub fn operate_with(
+        &self,
+        arguments: &[&str],
+        input: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Output> {
+        let mut env = self.environment.of_control_plane();
+        env.extend(
+            settings
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string())),
+        );
         let mut command = Command::new(self.launcher.binaries.find("control-plane")?);
         command.args(arguments).env_clear().envs(&env);
         let mut file = tempfile::tempfile()?;

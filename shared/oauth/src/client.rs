@@ -85,9 +85,15 @@ impl Client {
 pub fn dialect_of(provider: &str, endpoints: Option<&Value>) -> Option<Dialect> {
     match endpoints {
         None => catalogue::oauth(provider).map(Dialect::Catalogue),
-        Some(endpoints) => OAuth::deserialize(endpoints)
-            .ok()
-            .map(|own| Dialect::Own(Box::new(own))),
+        Some(endpoints) => {
+            let mut endpoints = endpoints.clone();
+            // It is what the row says, whatever stands in there.
+            endpoints
+                .as_object_mut()?
+                .insert("provider".to_owned(), provider.into());
+            let own = OAuth::deserialize(endpoints).ok()?;
+            Some(Dialect::Own(Box::new(own)))
+        }
     }
 }
 

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use ah5_contracts::id::ConnectionId;
 use ah5_net::{PoolKey, Upstreams};
-use ah5_security::ring::KeyRing;
+use ah5_security::ring::held::Held;
 use ah5_security::secret::SecretText;
+use ah5_security::vault::DataKey;
 use ah5_store::StoreError;
 use ah5_store::connections::{self, Connection, Credential};
+use ah5_store::data_keys;
 use ah5_store::refreshes::{self, Lease, Seen};
 use ah5_store::tenant::Tenant;
-use ah5_store::workspaces;
 use deadpool_postgres::Pool;
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -50,7 +51,7 @@ pub struct Parts {
     pub installation: Arc<Installation>,
     /// Of its own: a few connections do.
     pub pool: Pool,
-    pub ring: Arc<KeyRing>,
+    pub ring: Held,
     pub net: Upstreams,
 }
 
@@ -78,7 +79,7 @@ type Flight = watch::Receiver<Option<Answer>>;
 struct Inner {
     installation: Arc<Installation>,
     pool: Pool,
-    ring: Arc<KeyRing>,
+    ring: Held,
     net: Upstreams,
     journal: Journal,
     flights: Mutex<HashMap<ConnectionId, Flight>>,
@@ -227,14 +228,24 @@ impl Inner {
         }
     }
 
+    /// `None` if it is gone, or does not open with the ring.
+    async fn data_key(&self, tenant: &Tenant<'_>) -> Result<Option<DataKey>, StoreError> {
+        let Some(keys) = data_keys::look(tenant).await? else {
+            return Ok(None);
+        };
+        let ring = self.ring.now();
+        let key = ring.unwrap_pair(tenant.workspace(), &keys.current, keys.previous.as_ref());
+        Ok(key.ok())
+    }
+
     /// The credential as it is now.
     async fn current(&self, seen: Seen) -> Result<Answer, StoreError> {
         let mut db = self.pool.get().await?;
         let tenant = Tenant::begin(&mut db, seen.workspace).await?;
         let stored = stored(&tenant, seen.connection).await?;
-        let key = workspaces::data_key(&tenant).await?;
+        let key = self.data_key(&tenant).await?;
         tenant.commit().await?;
-        let (Some((connection, credential)), Some(wrapped)) = (stored, key) else {
+        let (Some((connection, credential)), Some(key)) = (stored, key) else {
             return Ok(Err(RefreshError::Gone));
         };
         match connection.status.as_str() {
@@ -242,10 +253,8 @@ impl Inner {
             "needs_reauth" => return Ok(Err(RefreshError::NeedsReauth)),
             _ => return Ok(Err(RefreshError::Gone)),
         }
-        let (id, workspace) = (&wrapped.ring_key_id, seen.workspace);
-        let access = self.ring.unwrap(workspace, id, &wrapped.bytes);
-        let access = access.and_then(|key| {
-            let owner = Owner::of(workspace, &connection)?;
+        let owner = Owner::of(seen.workspace, &connection);
+        let access = owner.and_then(|owner| {
             owner.open(&key, Field::Secret, credential.version, &credential.sealed)
         });
         let access = access.map_err(|_| StoreError::Bug("a credential does not open".into()))?;

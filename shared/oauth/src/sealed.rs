@@ -73,6 +73,20 @@ impl Owner {
         key.seal(&self.context(field, version), token)
     }
 
+    /// Under the key of today; `None` if it is already.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn reseal(
+        &self,
+        key: &DataKey,
+        field: Field,
+        version: i64,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, OpenError> {
+        key.reseal(&self.context(field, version), sealed)
+    }
+
     fn context(&self, field: Field, version: i64) -> SealContext<'_> {
         SealContext {
             workspace: self.workspace,

@@ -3,31 +3,34 @@
 //! audit rows. The database alone, without this file, opens nothing and forges nothing.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use aes_gcm_siv::Aes256GcmSiv;
 use aes_gcm_siv::aead::KeyInit as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
+use ah5_contracts::audit::AuditRow;
 use ah5_contracts::id::WorkspaceId;
 
 use crate::audit::AuditKey;
 use crate::encode::Fields;
+use crate::hash;
 use crate::secret::SecretBytes;
 use crate::vault::{self, DataKey, OpenError};
-use crate::{hash, random};
+
+pub mod file;
+pub mod held;
+
+pub use file::{Material, RingError, RingFile};
 
 pub struct KeyRing {
     current: String,
-    keys: BTreeMap<String, Zeroizing<[u8; 32]>>,
+    keys: BTreeMap<String, Material>,
+    /// Of keys that are no more: what still tells whether an old audit row is genuine.
+    retired: BTreeMap<String, Material>,
 }
 
 /// A data key as it is stored.
@@ -45,42 +48,16 @@ pub struct PublicKeyRow<'a> {
     pub public_jwk: &'a serde_json::Value,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum RingError {
-    #[error("cannot read or write the key ring {path}: {source}")]
-    Io {
-        path: String,
-        source: std::io::Error,
-    },
-    #[error("the key ring {0} is not of the expected form")]
-    Malformed(String),
-    #[error("the key ring {0} can be read by others: run `chmod 600` on it")]
-    TooOpen(String),
-}
-
-#[derive(Serialize, Deserialize)]
-struct RingFile {
-    current: String,
-    keys: BTreeMap<String, String>,
-}
-
 // === impl KeyRing ===
 
 impl KeyRing {
+    /// From a file whose keys are plain.
+    ///
     /// # Errors
     /// The file is missing, malformed, or readable by others than its owner.
     pub fn load(path: &Path) -> Result<Self, RingError> {
-        let shown = path.display().to_string();
-        let io = |source| RingError::Io {
-            path: shown.clone(),
-            source,
-        };
-        let mode = std::fs::metadata(path).map_err(io)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(RingError::TooOpen(shown));
-        }
-        let text = Zeroizing::new(std::fs::read(path).map_err(io)?);
-        Self::parse(&text).ok_or(RingError::Malformed(shown))
+        let ring = RingFile::read(path)?.open(file::plain);
+        ring.ok_or_else(|| RingError::Malformed(path.display().to_string()))
     }
 
     /// Makes a ring with one random key, readable by its owner only.
@@ -88,28 +65,24 @@ impl KeyRing {
     /// # Errors
     /// The file exists already or can't be written.
     pub fn create(path: &Path) -> Result<(), RingError> {
-        let io = |source| RingError::Io {
-            path: path.display().to_string(),
-            source,
-        };
-        let id = format!("k{:08x}", u32::from_be_bytes(random::bytes()));
-        let key = Zeroizing::new(random::bytes::<32>());
-        let mut file = RingFile {
-            current: id.clone(),
-            keys: BTreeMap::from([(id, STANDARD.encode(*key))]),
-        };
-        let text = Zeroizing::new(serde_json::to_vec_pretty(&file).unwrap_or_default());
-        file.keys.values_mut().for_each(|key| key.zeroize());
-        let mut options = std::fs::OpenOptions::new();
-        let mut out = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(io)?;
-        out.write_all(&text)
-            .and_then(|()| out.sync_all())
-            .map_err(io)
+        let (id, key) = file::new_key();
+        RingFile::new(id, file::plain_text(&key)).create(path)
+    }
+
+    /// The id of the key that wraps and seals.
+    #[must_use]
+    pub fn current(&self) -> &str {
+        &self.current
+    }
+
+    /// The ids of all its keys.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
+    /// The keys whose audit rows can be told from forged ones, though they are no more.
+    pub fn retired(&self) -> impl Iterator<Item = &str> {
+        self.retired.keys().map(String::as_str)
     }
 
     #[must_use]
@@ -137,6 +110,24 @@ impl KeyRing {
         let opened = vault::open(&cipher, &wrap_aad(workspace, ring_key_id), wrapped)?;
         let bytes: [u8; 32] = opened.expose().try_into().map_err(|_| OpenError)?;
         Ok(DataKey::from_bytes(Zeroizing::new(bytes)))
+    }
+
+    /// The data key as it is stored, with the one before it for as long as that is stored, too.
+    ///
+    /// # Errors
+    /// As [`Self::unwrap`].
+    pub fn unwrap_pair(
+        &self,
+        workspace: WorkspaceId,
+        current: &Wrapped,
+        previous: Option<&Wrapped>,
+    ) -> Result<DataKey, OpenError> {
+        let open = |key: &Wrapped| self.unwrap(workspace, &key.ring_key_id, &key.bytes);
+        let key = open(current)?;
+        Ok(match previous {
+            Some(previous) => key.after(open(previous)?),
+            None => key,
+        })
     }
 
     /// Seals the private half of a signing key. The ring key's id stands in front.
@@ -185,6 +176,13 @@ impl KeyRing {
         mac(&self.derive(key, "digest"), &fields.finish())
     }
 
+    /// The key that something was sealed by with the key's id in front.
+    #[must_use]
+    pub fn sealer(sealed: &[u8]) -> Option<&str> {
+        let (&length, rest) = sealed.split_first()?;
+        std::str::from_utf8(rest.get(..length.into())?).ok()
+    }
+
     fn seal(&self, purpose: &str, aad: &[u8], secret: &SecretBytes) -> Vec<u8> {
         let cipher = self
             .cipher(&self.current, purpose)
@@ -219,28 +217,33 @@ impl KeyRing {
             .any(|key| hash::equal(&mac(&self.derive(key, "public-key"), &row.encode()), tag))
     }
 
+    /// Which key made this MAC.
+    #[must_use]
+    pub fn public_key_signer(&self, row: &PublicKeyRow<'_>, tag: &[u8]) -> Option<&str> {
+        let message = row.encode();
+        let made = |key| hash::equal(&mac(&self.derive(key, "public-key"), &message), tag);
+        let mut keys = self.keys.iter();
+        keys.find(|(_, key)| made(key)).map(|(id, _)| id.as_str())
+    }
+
+    /// What new rows are authenticated with.
     #[must_use]
     pub fn audit_key(&self) -> AuditKey {
         AuditKey::new(self.derive(&self.keys[&self.current], "audit"))
     }
 
-    fn parse(text: &[u8]) -> Option<Self> {
-        let file: RingFile = serde_json::from_slice(text).ok()?;
-        let mut keys = BTreeMap::new();
-        for (id, key) in file.keys {
-            let key = Zeroizing::new(key);
-            let bytes = Zeroizing::new(STANDARD.decode(key.as_bytes()).ok()?);
-            let bytes: [u8; 32] = bytes.as_slice().try_into().ok()?;
-            // A ring of zeros is the sample somebody forgot to replace.
-            if id.is_empty() || id.len() > 64 || bytes == [0; 32] {
-                return None;
-            }
-            keys.insert(id, Zeroizing::new(bytes));
-        }
-        keys.contains_key(&file.current).then_some(Self {
-            current: file.current,
-            keys,
-        })
+    /// Whether the row is as it was appended, by whatever key was current then.
+    #[must_use]
+    pub fn vouches_for(&self, row: &AuditRow) -> bool {
+        let held = self.keys.values().map(|key| self.derive(key, "audit"));
+        let mut keys = held.chain(self.retired.values().cloned());
+        keys.any(|key| AuditKey::new(key).verify(row))
+    }
+
+    /// What is kept of a key that is retired: it authenticates audit rows and opens nothing.
+    #[must_use]
+    pub fn audit_remains(&self, id: &str) -> Option<Material> {
+        Some(self.derive(self.keys.get(id)?, "audit"))
     }
 
     /// Bytes that nobody without the ring can tell from random ones. The same message gives the same
@@ -312,6 +315,8 @@ fn mail_aad(id: Uuid) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn ring() -> KeyRing {
@@ -367,12 +372,5 @@ mod tests {
             },
             &tag
         ));
-    }
-
-    #[test]
-    fn refuses_a_ring_of_zeros() {
-        let zeros = STANDARD.encode([0; 32]);
-        let text = format!(r#"{{"current":"k","keys":{{"k":"{zeros}"}}}}"#);
-        assert!(KeyRing::parse(text.as_bytes()).is_none());
     }
 }

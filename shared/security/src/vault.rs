@@ -78,10 +78,17 @@ pub struct ChannelContext<'a> {
     pub destination: &'a str,
 }
 
-/// One workspace's data key.
+/// One workspace's data key. While it takes the place of another, that one opens, too.
 pub struct DataKey {
     bytes: Zeroizing<[u8; 32]>,
     cipher: Aes256GcmSiv,
+    previous: Option<Box<Aes256GcmSiv>>,
+}
+
+/// What a sealed value is bound to.
+pub trait Bound {
+    /// The associated data: two different bindings never have the same.
+    fn encode(&self) -> Vec<u8>;
 }
 
 /// The envelope doesn't open: wrong key, wrong owner or destination, altered, or not version 2.
@@ -99,7 +106,47 @@ impl DataKey {
 
     pub(crate) fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
         let cipher = Aes256GcmSiv::new((&*bytes).into());
-        Self { bytes, cipher }
+        Self {
+            bytes,
+            cipher,
+            previous: None,
+        }
+    }
+
+    /// The key that takes the place of another: it seals, and both open.
+    #[must_use]
+    pub fn after(self, previous: Self) -> Self {
+        Self {
+            previous: Some(Box::new(previous.cipher)),
+            ..self
+        }
+    }
+
+    /// The same under this key; `None` where it is under this key already.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn reseal(
+        &self,
+        context: &impl Bound,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, OpenError> {
+        let aad = context.encode();
+        let Err(error) = open(&self.cipher, &aad, sealed) else {
+            return Ok(None);
+        };
+        let previous = self.previous.as_ref().ok_or(error)?;
+        let opened = open(previous, &aad, sealed)?;
+        Ok(Some(seal(&self.cipher, &aad, opened.expose())))
+    }
+
+    fn open_bound(&self, context: &impl Bound, sealed: &[u8]) -> Result<SecretText, OpenError> {
+        let aad = context.encode();
+        let opened = match (open(&self.cipher, &aad, sealed), &self.previous) {
+            (Err(_), Some(previous)) => open(previous, &aad, sealed)?,
+            (opened, _) => opened?,
+        };
+        opened.into_text().ok_or(OpenError)
     }
 
     pub(crate) fn bytes(&self) -> &[u8; 32] {
@@ -114,8 +161,7 @@ impl DataKey {
     /// # Errors
     /// [`OpenError`], which doesn't say why: an attacker may be choosing the bytes.
     pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<SecretText, OpenError> {
-        let opened = open(&self.cipher, &context.encode(), sealed)?;
-        opened.into_text().ok_or(OpenError)
+        self.open_bound(context, sealed)
     }
 
     #[must_use]
@@ -130,8 +176,7 @@ impl DataKey {
         context: &RequestContext<'_>,
         sealed: &[u8],
     ) -> Result<SecretText, OpenError> {
-        let opened = open(&self.cipher, &context.encode(), sealed)?;
-        opened.into_text().ok_or(OpenError)
+        self.open_bound(context, sealed)
     }
 
     #[must_use]
@@ -146,8 +191,7 @@ impl DataKey {
         context: &OAuthAppContext<'_>,
         sealed: &[u8],
     ) -> Result<SecretText, OpenError> {
-        let opened = open(&self.cipher, &context.encode(), sealed)?;
-        opened.into_text().ok_or(OpenError)
+        self.open_bound(context, sealed)
     }
 
     #[must_use]
@@ -162,8 +206,7 @@ impl DataKey {
         context: &PendingContext<'_>,
         sealed: &[u8],
     ) -> Result<SecretText, OpenError> {
-        let opened = open(&self.cipher, &context.encode(), sealed)?;
-        opened.into_text().ok_or(OpenError)
+        self.open_bound(context, sealed)
     }
 
     #[must_use]
@@ -178,8 +221,7 @@ impl DataKey {
         context: &ChannelContext<'_>,
         sealed: &[u8],
     ) -> Result<SecretText, OpenError> {
-        let opened = open(&self.cipher, &context.encode(), sealed)?;
-        opened.into_text().ok_or(OpenError)
+        self.open_bound(context, sealed)
     }
 }
 
@@ -191,7 +233,7 @@ impl std::fmt::Debug for DataKey {
 
 // === impl SealContext ===
 
-impl SealContext<'_> {
+impl Bound for SealContext<'_> {
     fn encode(&self) -> Vec<u8> {
         let mut fields = Fields::new("ah5.credential.v2")
             .bytes(self.workspace.uuid().as_bytes())
@@ -245,7 +287,7 @@ impl Destinations {
 
 // === impl OAuthAppContext ===
 
-impl OAuthAppContext<'_> {
+impl Bound for OAuthAppContext<'_> {
     fn encode(&self) -> Vec<u8> {
         Fields::new("ah5.oauth-app.v1")
             .bytes(self.workspace.uuid().as_bytes())
@@ -260,7 +302,7 @@ impl OAuthAppContext<'_> {
 
 // === impl PendingContext ===
 
-impl PendingContext<'_> {
+impl Bound for PendingContext<'_> {
     fn encode(&self) -> Vec<u8> {
         Fields::new("ah5.pending-connection.v1")
             .bytes(self.workspace.uuid().as_bytes())
@@ -273,7 +315,7 @@ impl PendingContext<'_> {
 
 // === impl RequestContext ===
 
-impl RequestContext<'_> {
+impl Bound for RequestContext<'_> {
     fn encode(&self) -> Vec<u8> {
         Fields::new("ah5.approval-request.v1")
             .bytes(self.workspace.uuid().as_bytes())
@@ -285,7 +327,7 @@ impl RequestContext<'_> {
 
 // === impl ChannelContext ===
 
-impl ChannelContext<'_> {
+impl Bound for ChannelContext<'_> {
     fn encode(&self) -> Vec<u8> {
         Fields::new("ah5.channel-secret.v1")
             .bytes(self.workspace.uuid().as_bytes())

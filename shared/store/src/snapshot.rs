@@ -14,6 +14,7 @@ use ah5_security::vault::Destinations;
 
 use crate::StoreError;
 use crate::connections::destinations;
+use crate::data_keys::{self, DataKeys};
 use crate::vending::Allowed;
 
 /// The workspace id under which global changes are versioned.
@@ -23,8 +24,7 @@ pub struct WorkspaceRows {
     pub workspace: WorkspaceId,
     pub version: i64,
     pub allowed: Allowed,
-    /// Ring key id and wrapped data key.
-    pub data_key: Option<(String, Vec<u8>)>,
+    pub data_key: Option<DataKeys>,
     pub agents: Vec<AgentRow>,
     pub connections: Vec<ConnectionRow>,
     pub policies: Vec<PolicyRow>,
@@ -130,13 +130,7 @@ pub async fn load_workspace(
         credentials: row.get(1),
     };
     let version = version(&tx, workspace).await?;
-    let data_key = tx
-        .query_opt(
-            "select ring_key_id, wrapped from ah5.t_workspace_keys where workspace_id = $1",
-            &[&id],
-        )
-        .await?
-        .map(|row| (row.get(0), row.get(1)));
+    let data_key = data_keys::read_at(&tx, id).await?;
     let rows = WorkspaceRows {
         workspace,
         version,

@@ -9,8 +9,8 @@ use ah5_contracts::role::Role;
 use ah5_security::ring::Wrapped;
 
 use crate::StoreError;
-use crate::members;
 use crate::tenant::Tenant;
+use crate::{data_keys, members};
 
 pub struct Workspace {
     pub id: WorkspaceId,
@@ -86,17 +86,13 @@ pub async fn ids(
     Ok(rows.iter().map(id).collect())
 }
 
-/// The workspace's wrapped data key.
+/// The workspace's wrapped data key, to look at. Whoever opens or seals uses [`crate::data_keys`].
 ///
 /// # Errors
 /// The database fails.
 pub async fn data_key(tenant: &Tenant<'_>) -> Result<Option<Wrapped>, StoreError> {
-    let sql = "select ring_key_id, wrapped from ah5.t_workspace_keys where workspace_id = $1";
-    let row = tenant.query_opt(sql, &[&tenant.workspace().uuid()]).await?;
-    Ok(row.map(|row| Wrapped {
-        ring_key_id: row.get(0),
-        bytes: row.get(1),
-    }))
+    let keys = data_keys::get(tenant).await?;
+    Ok(keys.map(|keys| keys.current))
 }
 
 fn read(row: &Row) -> Workspace {

@@ -9,3 +9,4 @@ pub mod certificates;
 pub mod client;
 pub mod demo;
 pub mod simulator;
+pub mod transit;

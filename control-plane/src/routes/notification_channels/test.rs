@@ -135,7 +135,7 @@ async fn letter(app: &App, caller: &Caller, channel: &Channel) -> AppResult {
     if channel.verified {
         let to = setting(&channel, address_of(Kind::Email));
         let letter = Letter::channel(&app.config.origin, to, &Message::trial());
-        app.mail.post(&*tenant, app.ring(), &letter).await?;
+        app.mail.post(&*tenant, &app.ring(), &letter).await?;
     } else {
         code::mail(app, &tenant, &channel).await?;
     }

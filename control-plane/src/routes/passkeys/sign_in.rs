@@ -38,7 +38,7 @@ pub async fn options_for(
     };
     let email = email_of(&input)?;
     let ids = passkeys::ids_by_email(&app.db().await?, &email).await?;
-    begin(&app, allowed::for_address(app.ring(), &email, ids)).await
+    begin(&app, allowed::for_address(&app.ring(), &email, ids)).await
 }
 
 pub async fn verify(

@@ -160,7 +160,7 @@ impl Draft {
         self.template = Some(template.id.clone());
     }
 
-    fn check_models(&self, service: &str) -> Result<(), AppError> {
+    pub(super) fn check_models(&self, service: &str) -> Result<(), AppError> {
         if !self.models.iter().any(|model| model == "A") {
             return Ok(());
         }

@@ -90,7 +90,7 @@ async fn attach(app: &App, user: UserId, email: &str, identity: Identity<'_>) ->
     let tenant = Tenant::begin(&mut db, workspace).await?;
     accounts::link(&*tenant, user, identity).await?;
     let letter = Letter::linked(&app.config.origin, email);
-    app.mail.post(&*tenant, app.ring(), &letter).await?;
+    app.mail.post(&*tenant, &app.ring(), &letter).await?;
     record(app, &tenant, user, Action::IdentityLinked).await?;
     tenant.commit().await?;
     app.mail.wake();

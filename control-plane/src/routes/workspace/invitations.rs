@@ -62,7 +62,7 @@ pub async fn create(
     app.record(&tenant, record).await?;
     if may_write {
         let letter = Letter::invited(&app.config.origin, &email);
-        app.mail.post(&*tenant, app.ring(), &letter).await?;
+        app.mail.post(&*tenant, &app.ring(), &letter).await?;
     }
     tenant.commit().await?;
     app.mail.wake();

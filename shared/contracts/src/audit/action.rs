@@ -55,6 +55,7 @@ actions! {
     ConnectionRevoked "connection_revoked",
     ConnectionRevokedUpstream "connection_revoked_upstream",
     CredentialResolved "credential_resolved",
+    DataKeyRotated "data_key_rotated",
     EmailVerified "email_verified",
     ExecutionCompleted "execution_completed",
     ExecutionDenied "execution_denied",
@@ -102,7 +103,9 @@ actions! {
     UserUpdated "user_updated",
     VendingChanged "vending_changed",
     WorkspaceCreated "workspace_created",
+    WorkspaceImported "workspace_imported",
     WorkspaceRenamed "workspace_renamed",
+    WorkspaceShredded "workspace_shredded",
     WorkspaceTransferred "workspace_transferred",
 }
 

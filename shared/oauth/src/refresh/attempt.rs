@@ -8,7 +8,6 @@ use ah5_security::vault::DataKey;
 use ah5_store::StoreError;
 use ah5_store::refreshes::{self, Committed, Seen};
 use ah5_store::tenant::Tenant;
-use ah5_store::workspaces;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
@@ -114,12 +113,7 @@ async fn prepare(inner: &Inner, seen: Seen) -> Result<Result<Prepared, Unready>,
         return Ok(Err(Unready::Superseded));
     };
     let unfit = |why: &str| Ok(Err(Unready::Unfit(why.to_owned())));
-    let key = workspaces::data_key(&tenant).await?.and_then(|wrapped| {
-        let key = inner
-            .ring
-            .unwrap(seen.workspace, &wrapped.ring_key_id, &wrapped.bytes);
-        key.ok()
-    });
+    let key = inner.data_key(&tenant).await?;
     let Some(key) = key else {
         return unfit("the workspace's data key does not open");
     };

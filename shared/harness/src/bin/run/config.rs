@@ -146,6 +146,7 @@ const PASSED_ON: &[&str] = &[
     "KEEP_ALIVE_MS",
     "KEY_PUBLICATION_SECONDS",
     "KEY_RING_FILE",
+    "KEY_RING_KMS",
     "KEY_ROTATION_DAYS",
     "LINEAR_CLIENT_ID",
     "LINEAR_CLIENT_SECRET",
@@ -186,6 +187,12 @@ const PASSED_ON: &[&str] = &[
     "TRUSTED_PROXIES",
     "UPSTREAM_CA_FILE",
     "UPSTREAM_RESOLVE",
+    "VAULT_ADDR",
+    "VAULT_CA_FILE",
+    "VAULT_NAMESPACE",
+    "VAULT_TOKEN",
+    "VAULT_TRANSIT_KEY",
+    "VAULT_TRANSIT_MOUNT",
     "WEB_URL",
     "WRITE_STALL_MS",
     "ZOOM_CLIENT_ID",
@@ -193,11 +200,13 @@ const PASSED_ON: &[&str] = &[
 ];
 
 /// Settings of the planes that are decided here: where they listen, say so and keep their spools.
-/// TLS is for whoever stands in front.
+/// TLS is for whoever stands in front. An import is a command of its own.
 #[cfg(test)]
 const DECIDED_HERE: &[&str] = &[
     "ADDRESS_FILE",
     "ADMIN_ADDR",
+    "ENCRYPTION_KEY",
+    "IMPORT_DATABASE_URL",
     "LISTEN_ADDR",
     "PORT",
     "REFRESH_DIR",
@@ -256,6 +265,7 @@ mod tests {
             "control-plane",
             "data-plane",
             "shared/edge",
+            "shared/keyring",
             "shared/telemetry",
         ];
         let mut names = Vec::new();

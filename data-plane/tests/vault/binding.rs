@@ -105,11 +105,10 @@ fn changes(
                  select * from ah5.t_connection_credentials where connection_id = '{id}';
              update ah5.t_connection_credentials set {change} where connection_id = '{id}'"
         ),
-        undo: format!(
-            "update ah5.t_connection_credentials c
+        undo: "update ah5.t_connection_credentials c
              set version = k.version, sealed = k.sealed, sealed_refresh = k.sealed_refresh
              from public.kept k where c.connection_id = k.connection_id; drop table public.kept"
-        ),
+            .to_owned(),
     };
     let key = |name, change: &str| Change {
         name,

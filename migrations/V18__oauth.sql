@@ -13,6 +13,7 @@ create table ah5.t_workspace_oauth_apps (
     tenant_id text,
     -- Of a provider that is not in the catalogue: where its endpoints are and how it is spoken to.
     endpoints jsonb check (jsonb_typeof(endpoints) = 'object'),
+    check ((endpoints is not null) = (provider = 'custom')),
     label text not null check (label <> ''),
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),

@@ -62,6 +62,7 @@ create table ah5.t_revocations (
 );
 create index on ah5.t_revocations (next_attempt_at) where result is null;
 create index on ah5.t_revocations (created_at);
+create index on ah5.t_refreshes (workspace_id) where leased_until is not null;
 
 do $$
 declare
@@ -245,19 +246,25 @@ end $$;
 create function ah5.due_refreshes(most integer)
 returns table (workspace_id uuid, connection_id uuid, version bigint)
 language sql stable security definer set search_path = pg_catalog as $$
-    select s.workspace_id, s.connection_id, s.version
-    from ah5.t_connection_credentials s
-    join ah5.t_connections c on c.id = s.connection_id and c.status = 'healthy'
-    left join ah5.t_refreshes r on r.connection_id = s.connection_id and r.version = s.version
-    where s.sealed_refresh is not null
-      and s.expires_at < clock_timestamp() + interval '10 minutes'
-      and s.expires_at - (1 - (hashtext(s.connection_id::text) & 255) / 1024.0)
-          * greatest(interval '0', least(interval '10 minutes', (s.expires_at - s.updated_at) / 5))
-          < clock_timestamp()
-      and (r.connection_id is null
-           or coalesce(r.leased_until, '-infinity') < clock_timestamp()
-              and r.next_attempt_at < clock_timestamp())
-    order by s.expires_at limit most
+    select workspace_id, connection_id, version from (
+        select s.workspace_id, s.connection_id, s.version, s.expires_at,
+               row_number() over (partition by s.workspace_id order by s.expires_at)
+                   + (select count(*) from ah5.t_refreshes l where l.workspace_id = s.workspace_id
+                      and l.leased_until > clock_timestamp()) as place
+        from ah5.t_connection_credentials s
+        join ah5.t_connections c on c.id = s.connection_id and c.status = 'healthy'
+        left join ah5.t_refreshes r on r.connection_id = s.connection_id and r.version = s.version
+        where s.sealed_refresh is not null
+          and s.expires_at < clock_timestamp() + interval '10 minutes'
+          and s.expires_at - (1 - (hashtext(s.connection_id::text) & 255) / 1024.0)
+              * greatest(interval '0', least(interval '10 minutes', (s.expires_at - s.updated_at) / 5))
+              < clock_timestamp()
+          and (r.connection_id is null
+               or coalesce(r.leased_until, '-infinity') < clock_timestamp()
+                  and r.next_attempt_at < clock_timestamp())
+    ) due
+    -- Each workspace in its turn, and two of one at a time: slow providers hold up their own.
+    where place <= 2 order by place, expires_at limit most
 $$;
 
 create function ah5.pending_reauth_notices(most integer) returns table (id bigint, workspace_id uuid)
@@ -272,6 +279,14 @@ language sql security definer set search_path = pg_catalog as $$
     with due as (
         select r.id from ah5.t_revocations r
         where r.result is null and r.next_attempt_at <= clock_timestamp()
+          -- Two of one workspace at a time.
+          and r.id in (
+            select id from (
+                select d.id, row_number() over (
+                    partition by d.workspace_id order by d.next_attempt_at) as place
+                from ah5.t_revocations d
+                where d.result is null and d.next_attempt_at <= clock_timestamp()) first
+            where place <= 2)
         order by r.next_attempt_at limit most for update skip locked)
     update ah5.t_revocations r
     set attempts = r.attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => seconds)

@@ -26,6 +26,7 @@ use crate::notices::hub::Hub;
 use crate::passkey::RelyingParty;
 use crate::routes::session::refusal::AuthResult;
 use crate::social::Parties;
+use crate::turns::Turns;
 use crate::workload::Issuers;
 
 #[derive(Clone)]
@@ -45,7 +46,7 @@ pub struct Inner {
     /// The guarded way out.
     pub net: Upstreams,
     /// Credentials are tried at their providers, a few at a time.
-    pub trying: Semaphore,
+    pub trying: Turns,
     /// Of agents that wait for a decision.
     pub waiting: Semaphore,
     /// Who reads notifications as they come.
@@ -99,7 +100,7 @@ impl App {
             spool: SpoolId::random(),
             process: ReplicaId::random(),
             hashing: Semaphore::new(2),
-            trying: Semaphore::new(MAX_TRYING),
+            trying: Turns::new(MAX_TRYING, MAX_TRYING_OF_ONE),
             waiting: Semaphore::new(MAX_WAITING),
             hub: Hub::default(),
             exports: Arc::new(Semaphore::new(4)),
@@ -245,7 +246,8 @@ fn refresher(config: &Config, ring: HeldRing, net: &Upstreams) -> Refresher {
 
 /// Database connections for refreshing credentials.
 const REFRESHES: usize = 2;
-const MAX_TRYING: usize = 32;
+const MAX_TRYING: usize = 64;
+const MAX_TRYING_OF_ONE: usize = 8;
 const MAX_WAITING: usize = 256;
 /// More at once are refused.
 const MAX_ASIDE: usize = 64;

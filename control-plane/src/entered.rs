@@ -112,8 +112,8 @@ impl Entered {
 
     /// Asks the provider. Never within a transaction.
     pub async fn try_out(&self, app: &App, owner: PoolKey, purpose: Purpose) -> AppResult<Outcome> {
-        let turn = app.trying.try_acquire();
-        let _turn = turn.map_err(|_| AppError::unavailable())?;
+        let turn = app.trying.take(owner.workspace);
+        let _turn = turn.ok_or_else(AppError::unavailable)?;
         match self.service.credential {
             Credential::ApiKey => api_key::try_out(self, app, owner, purpose).await,
             Credential::BotToken => bot::try_out(self, app, owner, purpose).await,

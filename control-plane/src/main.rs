@@ -31,6 +31,7 @@ mod router;
 mod routes;
 mod serve;
 mod social;
+mod turns;
 mod vault;
 mod workload;
 

@@ -1,5 +1,5 @@
 //! Panic: something has gone wrong, and everything is to stop. First what can be undone: every agent is
-//! turned off, which ends its tokens and cuts its streams. Then, by the owner alone, what can't: every
+//! turned off, which ends its tokens and cuts its streams, and nothing is handed out any more. Then, by the owner alone, what can't: every
 //! connection is revoked, here and as far as possible at its provider. Called by the workspace's routes
 //! and by the operator's command.
 
@@ -10,8 +10,8 @@ use ah5_security::hash::sha256_of;
 use ah5_store::agents::{self, Agent};
 use ah5_store::connections::{self, Connection};
 use ah5_store::tenant::Tenant;
-use ah5_store::vending::{self, Outstanding};
-use ah5_store::{StoreError, agent_tokens};
+use ah5_store::vending::{self, Allowed, Outstanding};
+use ah5_store::{StoreError, agent_tokens, pending_connections};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -113,6 +113,9 @@ pub async fn stop(app: &App, tenant: &Tenant<'_>, actor: &Actor) -> Result<usize
         app.record(tenant, record.agent(agent.id)).await?;
         stopped += 1;
     }
+    // Nothing is handed out any more, and no consent that is under way ends in a connection.
+    vending::allow(tenant, Allowed::default()).await?;
+    pending_connections::delete_all(tenant).await?;
     let details = json!({"agents": stopped});
     app.record(
         tenant,
@@ -134,6 +137,8 @@ pub async fn revoke(
     if radius.digest() != confirmed {
         return Ok(None);
     }
+    pending_connections::delete_all(tenant).await?;
+    pending_connections::delete_all(tenant).await?;
     let mut revoked = Vec::new();
     for connection in radius.connections {
         let Some(connection) = connections::lock(tenant, connection.id).await? else {
@@ -173,9 +178,9 @@ pub fn outstanding_json(outstanding: &[Outstanding]) -> Vec<Value> {
 }
 
 fn at_provider(connection: &Connection) -> AtProvider {
-    let dialect = catalogue::oauth(&connection.provider);
-    let is_oauth = connection.token_url.is_some();
-    match dialect.is_some_and(|dialect| is_oauth && dialect.revoke_url.is_some()) {
+    // What is not in the catalogue is tried, and the trail says what came of it.
+    let has_way = catalogue::oauth(&connection.provider).is_none_or(|it| it.revoke_url.is_some());
+    match connection.token_url.is_some() && has_way {
         true => AtProvider::Queued,
         false => AtProvider::ByHand,
     }

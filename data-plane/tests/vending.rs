@@ -196,6 +196,8 @@ async fn what_a_token_would_get_around_must_be_acknowledged() {
         "response": [{"match": {}, "filter": {"denyFields": ["snippet"]}}],
     });
     for part in [
+        json!({"stepUpApproval": "always"}),
+        json!({"defaultMode": "read_only"}),
         json!({"allowlists": narrow}),
         json!({"rules": deny}),
         json!({"rules": filter}),

@@ -130,7 +130,8 @@ async fn send(
         Ok(Ok(Revoked::Done)) => Some(Ended::Revoked),
         Ok(Ok(Revoked::NoWay)) => Some(Ended::Unsupported),
         Ok(Err(error)) => {
-            tracing::warn!(id = %revocation.id, ?error, "a token was not revoked at its provider");
+            let why = error.word();
+            tracing::warn!(id = %revocation.id, why, "a token was not revoked at its provider");
             None
         }
         Err(_) => None,

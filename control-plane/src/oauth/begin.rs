@@ -1,15 +1,15 @@
 //! A consent's way out: what is kept of it until the person is back, and where the browser is sent.
 
-use ah5_contracts::id::{ConnectionId, PendingConnectionId, UserId, WorkspaceId};
+use ah5_contracts::id::{ConnectionId, OAuthAppId, PendingConnectionId, UserId, WorkspaceId};
 use ah5_oauth::authorize::{self, Consent};
-use ah5_oauth::client::Client;
+use ah5_oauth::client::{Client, Dialect};
 use ah5_security::vault::PendingContext;
 use ah5_security::{hash, random};
-use ah5_store::pending_connections::{self, By, New};
+use ah5_store::pending_connections::{self, By, New, Pending};
 use ah5_store::tenant::Tenant;
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{AppError, AppResult};
@@ -48,13 +48,28 @@ pub fn redirect_uri_of(app: &App, provider: &str) -> String {
     format!("{}/v1/oauth/{provider}/callback", app.config.origin.text)
 }
 
+/// Of a client whose provider only the workspace knows, an address of its own: that provider could send
+/// people on to another one, whose answer would come back as if it were its own.
+fn redirect_uri_by(app: &App, client: &Client, shared: String) -> String {
+    match (&client.dialect, client.app) {
+        (Dialect::Own(_), Some(id)) => redirect_uri_of_app(app, id),
+        _ => shared,
+    }
+}
+
+pub fn redirect_uri_of_app(app: &App, id: OAuthAppId) -> String {
+    redirect_uri_of(app, &format!("custom-{id}"))
+}
+
+/// `shared` is where other clients of its provider come back to.
 pub async fn begin(
     app: &App,
     tenant: &Tenant<'_>,
     client: &Client,
     wanted: &Wanted,
-    redirect_uri: &str,
+    shared: String,
 ) -> AppResult<Begun> {
+    let redirect_uri = &*redirect_uri_by(app, client, shared);
     let (state, verifier) = (random::token(""), authorize::verifier());
     let consent = Consent {
         redirect_uri,
@@ -70,7 +85,8 @@ pub async fn begin(
         redirect_uri,
     };
     let (id, token_url) = (PendingConnectionId::random(), token_url(client)?);
-    let context = context(tenant.workspace(), id, SECRET, &token_url);
+    let about = wanted.about(client);
+    let context = context(tenant.workspace(), id, SECRET, &token_url, &about);
     let sealed = vault::key(app, tenant)
         .await?
         .seal_pending(&context, &verifier);
@@ -134,12 +150,38 @@ pub const fn context<'a>(
     pending: PendingConnectionId,
     field: &'a str,
     token_url: &'a str,
+    about: &'a str,
 ) -> PendingContext<'a> {
     PendingContext {
         workspace,
         pending,
         field,
         token_url,
+        about,
+    }
+}
+
+/// Who began it, and for what: written into the row by us, or its secrets do not open.
+pub fn about(
+    user: UserId,
+    (service, base_url): (&str, &str),
+    app: Option<OAuthAppId>,
+    reauth: Option<ConnectionId>,
+) -> String {
+    json!([user, service, base_url, app, reauth]).to_string()
+}
+
+pub fn about_of(pending: &Pending) -> String {
+    let place = (&*pending.service, &*pending.base_url);
+    about(pending.user, place, pending.oauth_app, pending.reauth)
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    pub fn about(&self, client: &Client) -> String {
+        let place = (&*self.service, &*self.base_url);
+        about(self.user, place, client.app, self.reauth)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::error::AppError;
 use crate::vault;
 
-use super::begin::{SECRET, context, token_url};
+use super::begin::{SECRET, about_of, context, token_url};
 use super::finish::{self, Done};
 
 /// Why nothing was connected.
@@ -25,7 +25,21 @@ pub enum Failed {
     App(AppError),
 }
 
-pub async fn by_code(
+/// Also if the browser does not wait for it: a grant that nobody keeps would be left at the provider.
+pub async fn by_code_to_its_end(
+    app: &App,
+    workspace: WorkspaceId,
+    pending: Pending,
+    client: Client,
+    code: SecretText,
+) -> Result<Done, Failed> {
+    let app = app.clone();
+    let work = async move { by_code(&app, workspace, &pending, &client, &code).await };
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|error| Err(AppError::internal(error).into()))
+}
+
+async fn by_code(
     app: &App,
     workspace: WorkspaceId,
     pending: &Pending,
@@ -42,7 +56,8 @@ pub async fn by_code(
     let key = pool_key(workspace, pending);
     let tokens = token::exchange(&app.net, key, client, code).await;
     let tokens = tokens.map_err(|error| {
-        tracing::warn!(provider = pending.provider, %error, "a code was not redeemed");
+        let why = error.word();
+        tracing::warn!(provider = pending.provider, why, "a code was not redeemed");
         let secrets = [Some(code.code), Some(&verifier), client.secret.as_ref()];
         Failed::Told(told(&pending.provider, &error, &secrets))
     })?;
@@ -61,7 +76,8 @@ pub async fn secret(
     let key = vault::key(app, &tenant).await?;
     tenant.commit().await?;
     let token_url = token_url(client)?;
-    let context = context(workspace, pending.id, SECRET, &token_url);
+    let about = about_of(pending);
+    let context = context(workspace, pending.id, SECRET, &token_url, &about);
     let secret = key.open_pending(&context, &pending.sealed_secret);
     // Whoever set the client up has changed where it is shown.
     secret.map_err(|_| Failed::told(EXPIRED))

@@ -7,6 +7,8 @@ use ah5_contracts::connection::Auth;
 use ah5_contracts::id::{ConnectionId, PolicyId, WorkspaceId};
 use ah5_oauth::client::Client;
 use ah5_oauth::token::TokenSet;
+use ah5_policy::CanonicalUrl;
+use ah5_providers::catalogue;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::{DataKey, SealContext};
 use ah5_store::connections::{self, Connection, NewConnection, NewOAuth, Renewed};
@@ -46,6 +48,7 @@ pub async fn finish(
     tokens: &TokenSet,
 ) -> Result<Done, Failed> {
     let place = (&*pending.service, &*pending.base_url);
+    check_place(place)?;
     let account = account::of(app, pool_key(workspace, pending), client, place, tokens).await;
     let (said, refreshes) = (tokens.scopes.as_deref(), tokens.refresh.is_some());
     let grant = Grant {
@@ -64,6 +67,19 @@ pub async fn finish(
     };
     tenant.commit().await?;
     Ok(done)
+}
+
+/// Before a token goes there: where a service's credential may go is in the catalogue.
+fn check_place((service, base_url): (&str, &str)) -> Result<(), Failed> {
+    let base = CanonicalUrl::parse(base_url).ok();
+    let service = catalogue::find(service);
+    match service
+        .zip(base)
+        .is_some_and(|(service, base)| service.pins(&base))
+    {
+        true => Ok(()),
+        false => Err(AppError::internal("a consent for a place of no service").into()),
+    }
 }
 
 async fn create(

@@ -32,6 +32,18 @@ pub async fn for_request(
         return Ok(None);
     }
     let actor = || (ActorKind::User, pending.user.to_string());
+    let request = text("permissionRequestId").and_then(|id| id.parse::<PermissionRequestId>().ok());
+    if let Some(request) = request {
+        let approved = Resolution::Approved(connection);
+        // Whoever has turned it down meanwhile has done so.
+        if !permission_requests::resolve(tenant, request, approved, Some(pending.user)).await? {
+            return Ok(None);
+        }
+        let details = json!({"permissionRequestId": request, "actionTemplateId": template.id});
+        let record = Record::new(actor(), Action::PermissionApproved, details);
+        let record = record.agent(agent).connection(connection);
+        app.record(tenant, record).await?;
+    }
     let used = policies::in_use(tenant, agent).await?;
     let of_template =
         |used: &&policies::InUse| used.policy.action_template.as_deref() == Some(&template.id);
@@ -39,16 +51,5 @@ pub async fn for_request(
         Some(used) => used.policy.id,
         None => make(app, tenant, actor(), (agent, connection), (template, tier)).await?,
     };
-    let request = text("permissionRequestId").and_then(|id| id.parse::<PermissionRequestId>().ok());
-    let Some(request) = request else {
-        return Ok(Some(policy));
-    };
-    let approved = Resolution::Approved(connection);
-    if permission_requests::resolve(tenant, request, approved, Some(pending.user)).await? {
-        let details = json!({"permissionRequestId": request, "actionTemplateId": template.id});
-        let record = Record::new(actor(), Action::PermissionApproved, details);
-        let record = record.agent(agent).connection(connection);
-        app.record(tenant, record).await?;
-    }
     Ok(Some(policy))
 }

@@ -33,7 +33,7 @@ pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) 
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let found = oauth_apps::list(&tenant).await?;
     tenant.commit().await?;
-    let apps: Vec<Value> = found.iter().map(shown).collect();
+    let apps: Vec<Value> = found.iter().map(|it| shown(&app, it)).collect();
     let body = json!({"apps": apps, "callbackUrl": begin::redirect_uri(&app)});
     Ok(Json(body).into_response())
 }
@@ -82,7 +82,7 @@ pub async fn save(
         Some(_) => StatusCode::OK,
         None => StatusCode::CREATED,
     };
-    Ok((status, Json(shown(&saved))).into_response())
+    Ok((status, Json(shown(&app, &saved))).into_response())
 }
 
 /// `DELETE /v1/workspace-oauth-apps/{id}`. Its connections need a person from then on; none goes over to
@@ -223,14 +223,16 @@ fn required(input: &Input, name: &str, most: usize) -> AppResult<String> {
     Ok(text.to_owned())
 }
 
-fn shown(app: &OAuthApp) -> Value {
+fn shown(app: &App, own: &OAuthApp) -> Value {
     let mut shown = json!({
-        "id": app.id, "provider": app.provider, "clientId": app.client_id,
-        "tenantId": app.tenant_id, "label": app.label, "createdAt": time(app.created_at),
-        "updatedAt": time(app.updated_at),
+        "id": own.id, "provider": own.provider, "clientId": own.client_id,
+        "tenantId": own.tenant_id, "label": own.label, "createdAt": time(own.created_at),
+        "updatedAt": time(own.updated_at),
     });
-    if let Some(endpoints) = &app.endpoints {
+    if let Some(endpoints) = &own.endpoints {
         shown["endpoints"] = endpoints.clone();
+        // To be registered there.
+        shown["callbackUrl"] = begin::redirect_uri_of_app(app, own.id).into();
     }
     shown
 }

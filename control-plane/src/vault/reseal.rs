@@ -168,7 +168,9 @@ impl Batch<'_> {
 
     async fn pending(&mut self, mut row: Pending) -> anyhow::Result<()> {
         let workspace = self.tenant.workspace();
-        let of = |field| begin::context(workspace, row.id, field, &row.token_url);
+        let place = (&*row.service, &*row.base_url);
+        let about = begin::about(row.user, place, row.app, row.reauth);
+        let of = |field| begin::context(workspace, row.id, field, &row.token_url, &about);
         let secret = self.key.reseal(&of(begin::SECRET), &row.sealed_secret);
         let code = row.sealed_code.as_deref();
         let code = code.map(|sealed| self.key.reseal(&of(begin::CODE), sealed));

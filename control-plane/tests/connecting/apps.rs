@@ -167,6 +167,12 @@ async fn a_described_provider_leads_neither_inside_nor_to_ourselves() {
             assert_eq!(refused.status, 400, "{name} {url}: {}", refused.text());
         }
     }
+    // Tokens and secret are shown there: to whom they are sealed for, and to nobody else.
+    for name in ["revoke_url", "device_url"] {
+        let refused = try_with(name, "https://evil.example/x".into()).await;
+        let text = format!("body/endpoints {name} must be of the same origin as token_url");
+        assert_eq!((refused.status.as_u16(), error(&refused)), (400, text));
+    }
     for (name, value) in [
         (
             "authorize_parameters",
@@ -196,7 +202,9 @@ async fn a_described_provider_leads_neither_inside_nor_to_ourselves() {
     }
     // A name that leads inside is found out when it is called: nothing arrives.
     let mut described = endpoints(&issuer);
-    described["token_url"] = "https://localtest.invalid/token".into();
+    for name in ["token_url", "revoke_url", "device_url"] {
+        described[name] = "https://localtest.invalid/token".into();
+    }
     let app = crate::fixture::describe(&fixture.world, &described).await;
     let mut body = fixture.body(&["openid"]);
     body["oauthAppId"] = app.into();

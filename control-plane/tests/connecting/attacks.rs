@@ -69,8 +69,17 @@ async fn one_providers_answer_is_not_taken_at_anothers_address() {
     let fixture = Fixture::open().await;
     let path = fixture.way_back(&["openid"], "ann").await;
     let (_, query) = path.split_once('?').unwrap();
-    for provider in ["github", "custom", "google"] {
-        let elsewhere = format!("/v1/oauth/{provider}/callback?{query}");
+    let other = "custom-00000000-0000-4000-8000-000000000000";
+    let shared = "/v1/connections/callback";
+    let of = |provider: &str| format!("/v1/oauth/{provider}/callback");
+    for provider in [
+        &of("github"),
+        &of("custom"),
+        &of("google"),
+        &of(other),
+        shared,
+    ] {
+        let elsewhere = format!("{provider}?{query}");
         assert_eq!(fixture.ends(&elsewhere).await, error(UNKNOWN), "{provider}");
     }
     // Nobody has used it up.
@@ -259,10 +268,11 @@ async fn no_link_starts_a_consent_by_itself() {
     let sent = go(Some("same-origin")).await;
     assert_eq!(sent.status, 302);
     let url = sent.header("location").unwrap();
-    let redirect = format!("{}/v1/oauth/custom/callback", crate::fixture::ORIGIN);
+    let own = format!("/v1/oauth/custom-{}/callback", fixture.app);
+    let redirect = format!("{}{own}", crate::fixture::ORIGIN);
     assert_eq!(parameter(url, "redirect_uri"), Some(redirect));
     let path = fixture.consent(url, "ann").await;
-    assert!(path.starts_with("/v1/oauth/custom/callback?"), "{path}");
+    assert!(path.starts_with(&format!("{own}?")), "{path}");
     connection_of(&fixture.ends(&path).await);
 
     let agreed = |origin: &str| {
@@ -290,4 +300,55 @@ async fn a_provider_that_answers_for_another_gets_no_code() {
     let ended = fixture.ends(&path).await;
     assert_eq!(ended, error("The answer is from another issuer"));
     assert_eq!(fixture.connections().await, 0);
+}
+
+#[tokio::test]
+async fn a_consent_whose_row_was_changed_ends_nowhere() {
+    let fixture = Fixture::open().await;
+    let elsewhere = "https://evil.example/";
+    for change in [
+        format!("base_url = '{elsewhere}'"),
+        format!("service = 'google-gmail', base_url = '{elsewhere}'"),
+        "service = 'google-gmail', base_url = 'https://gmail.googleapis.com/'".to_owned(),
+        "oauth_app_id = null".to_owned(),
+    ] {
+        let path = fixture.way_back(&["openid"], "ann").await;
+        let sql = format!("update ah5.t_pending_connections set {change} where oauth_app_id =");
+        fixture.world.sql(&format!("{sql} '{}'", fixture.app)).await;
+        let ended = fixture.ends(&path).await;
+        assert!(ended.contains("?error="), "{change}: {ended}");
+    }
+    assert_eq!(fixture.connections().await, 0);
+}
+
+#[tokio::test]
+async fn panic_ends_consents_that_are_under_way() {
+    let fixture = Fixture::open().await;
+    let path = fixture.way_back(&["openid"], "ann").await;
+    let panic = "/v1/workspaces/current/panic";
+    let stopped = fixture
+        .world
+        .post(panic, &serde_json::json!({"stop": true}))
+        .await;
+    assert_eq!(stopped.status, 200);
+    assert_eq!(fixture.ends(&path).await, error(UNKNOWN));
+    assert_eq!(fixture.connections().await, 0);
+}
+
+#[tokio::test]
+async fn whoever_does_not_say_who_he_is_answers_for_nobody() {
+    let fixture = Fixture::open().await;
+    let mut described = endpoints(&fixture.pair.provider.issuer);
+    described["issuer"] = serde_json::Value::Null;
+    described["checks_issuer"] = false.into();
+    let app = crate::fixture::describe(&fixture.world, &described).await;
+    let mut body = fixture.body(&["openid"]);
+    body["oauthAppId"] = app.into();
+    let started = fixture.world.post("/v1/connections/start", &body).await;
+    let url = started.expect(200).unwrap()["authorizationUrl"].clone();
+    // The answer names an issuer, as that of a provider would which somebody was sent on to.
+    let path = fixture.consent(url.as_str().unwrap(), "ann").await;
+    assert!(path.contains("iss="), "{path}");
+    let ended = fixture.ends(&path).await;
+    assert_eq!(ended, error("The answer is from another issuer"));
 }

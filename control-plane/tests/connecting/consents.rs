@@ -12,7 +12,8 @@ async fn an_account_is_connected_by_consent() {
     assert_eq!(started["client"], "workspace");
     let url = started["authorizationUrl"].as_str().unwrap();
     let of = |name: &str| parameter(url, name);
-    let redirect = format!("{}/api/connections/callback", crate::fixture::ORIGIN);
+    let origin = crate::fixture::ORIGIN;
+    let redirect = format!("{origin}/v1/oauth/custom-{}/callback", fixture.app);
     assert_eq!(of("redirect_uri"), Some(redirect));
     assert_eq!(of("code_challenge_method").as_deref(), Some("S256"));
     assert_eq!(of("state").unwrap().len(), 43);

@@ -94,6 +94,26 @@ async fn where_the_policy_is_there_already_the_request_is_approved() {
 }
 
 #[tokio::test]
+async fn what_was_turned_down_meanwhile_gives_the_agent_nothing() {
+    let played = Arc::new(Played::open().await);
+    let world = &played.world;
+    let agent = world.agent().await;
+    let asked = ask(&played, &agent).await;
+    let approve = format!("/v1/agent-permission-requests/{asked}/approve");
+    let begun = world
+        .post(&approve, &json!({"policyTier": "minimal"}))
+        .await;
+    let url = begun.expect(200).unwrap()["authorizationUrl"].clone();
+    let deny = Call::delete(format!("/v1/agent-permission-requests/{asked}"));
+    let denied = world.send(deny.bearer(&world.owner.token)).await;
+    assert_eq!(denied.status, 200);
+    let ended = played.come_back(url.as_str().unwrap(), "google").await;
+    assert!(location(&ended).contains("?error="), "{}", location(&ended));
+    let policies = world.get("/v1/policies").await.json();
+    assert_eq!(policies["policies"], json!([]));
+}
+
+#[tokio::test]
 async fn a_request_is_not_approved_for_model_a() {
     let played = Arc::new(Played::open().await);
     let asked = ask(&played, &played.world.agent().await).await;

@@ -56,12 +56,12 @@ impl Client {
 
     #[must_use]
     pub fn revoke_url(&self) -> Option<CanonicalUrl> {
-        self.url(self.dialect.revoke_url.as_ref()?)
+        self.beside_token_url(self.dialect.revoke_url.as_ref()?)
     }
 
     #[must_use]
     pub fn device_url(&self) -> Option<CanonicalUrl> {
-        self.url(self.dialect.device_url.as_ref()?)
+        self.beside_token_url(self.dialect.device_url.as_ref()?)
     }
 
     /// The callback's `iss` (RFC 9207), as this client must find it.
@@ -75,16 +75,30 @@ impl Client {
         Some(issuer.replace("{tenant}", tenant.map_or("", String::as_str)))
     }
 
+    /// Tokens and the client's secret are shown there, and both are sealed for the token endpoint alone:
+    /// what somebody has written beside it must be the same place.
+    fn beside_token_url(&self, template: &str) -> Option<CanonicalUrl> {
+        let url = self.url(template)?;
+        let is_ours = matches!(self.dialect, Dialect::Catalogue(_));
+        (is_ours || url.same_origin(&self.token_url()?)).then_some(url)
+    }
+
     fn url(&self, template: &str) -> Option<CanonicalUrl> {
         self.dialect.url(template, self.tenant.as_deref())
     }
 }
 
+/// A provider that only the workspace knows.
+const CUSTOM: &str = ah5_providers::custom::PROVIDER;
+
 /// How the provider of a workspace's own client is spoken to.
 #[must_use]
 pub fn dialect_of(provider: &str, endpoints: Option<&Value>) -> Option<Dialect> {
+    if provider != CUSTOM {
+        return catalogue::oauth(provider).map(Dialect::Catalogue);
+    }
     match endpoints {
-        None => catalogue::oauth(provider).map(Dialect::Catalogue),
+        None => None,
         Some(endpoints) => {
             let mut endpoints = endpoints.clone();
             // It is what the row says, whatever stands in there.
@@ -111,5 +125,43 @@ impl Deref for Dialect {
             Self::Catalogue(dialect) => dialect,
             Self::Own(dialect) => dialect,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn own(endpoints: &Value) -> Client {
+        Client {
+            dialect: dialect_of("custom", Some(endpoints)).unwrap(),
+            app: None,
+            id: "c".into(),
+            secret: None,
+            tenant: None,
+        }
+    }
+
+    #[test]
+    fn tokens_are_shown_where_the_token_endpoint_is_and_nowhere_else() {
+        let mut endpoints = json!({
+            "authorize_url": "https://id.acme.example/authorize",
+            "token_url": "https://id.acme.example/token",
+            "revoke_url": "https://id.acme.example/revoke",
+            "device_url": "https://id.acme.example/device", "pkce": true, "refresh": "rotates",
+        });
+        let client = own(&endpoints);
+        assert!(client.revoke_url().is_some() && client.device_url().is_some());
+        for elsewhere in ["https://evil.example/x", "https://id.acme.example:444/x"] {
+            endpoints["revoke_url"] = elsewhere.into();
+            endpoints["device_url"] = elsewhere.into();
+            let client = own(&endpoints);
+            assert!(client.revoke_url().is_none() && client.device_url().is_none());
+        }
+        // What the catalogue says of its own providers stands, whatever a row has beside it.
+        let google = dialect_of("google", Some(&endpoints));
+        assert!(matches!(google, Some(Dialect::Catalogue(_))));
     }
 }

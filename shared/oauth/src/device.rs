@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::client::Client;
-use crate::token::{TokenError, TokenSet, ask, post};
+use crate::token::{TokenError, TokenSet, ask, post, senseless, unsendable};
 
 /// What the person needs, and what we go on with.
 #[derive(Debug)]
@@ -127,22 +127,6 @@ fn within(given: Option<f64>, (least, default, most): (i32, i32, i32)) -> i32 {
     #[allow(clippy::cast_possible_truncation, reason = "clamped before")]
     let seconds = given.map(|it| it.clamp(f64::from(least), f64::from(most)).ceil() as i32);
     seconds.unwrap_or(default)
-}
-
-const fn senseless() -> TokenError {
-    TokenError::Unavailable {
-        kind: "malformed",
-        sent: true,
-        retry_after: None,
-    }
-}
-
-const fn unsendable() -> TokenError {
-    TokenError::Unavailable {
-        kind: "unsendable",
-        sent: false,
-        retry_after: None,
-    }
 }
 
 const LIFE: (i32, i32, i32) = (10, 900, 900);

@@ -239,8 +239,8 @@ impl Answer {
         let seconds = self.expires_in.and_then(Seconds::read);
         let scopes = self.scope.filter(|scope| !scope.trim().is_empty());
         let split = |scope: String| {
-            let parts = scope.split([' ', ',']).filter(|part| !part.is_empty());
-            parts.map(str::to_owned).collect()
+            let parts = scope.split([' ', ',']).filter(|part| is_scope(part));
+            parts.take(MAX_SCOPES).map(str::to_owned).collect()
         };
         Ok(TokenSet {
             access: self.access_token,
@@ -264,10 +264,31 @@ impl Seconds {
     }
 }
 
+/// RFC 6749 §3.3, and of a length that is kept.
+fn is_scope(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\');
+    !text.is_empty() && text.len() <= MAX_SCOPE && text.bytes().all(legal)
+}
+
 /// Fit for a header, and long enough not to be found in every answer by chance.
 fn is_sendable(token: &SecretText) -> bool {
     let text = token.expose();
     (MIN_TOKEN..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+// === impl TokenError ===
+
+impl TokenError {
+    /// For the log: what a provider says may hold what it was shown.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        let known = |said: &Said| KNOWN.iter().find(|known| **known == said.error).copied();
+        match self {
+            Self::Grant(said) => known(said).unwrap_or("grant ended"),
+            Self::Refused(said) => known(said).unwrap_or("refused"),
+            Self::Unavailable { kind, .. } => kind,
+        }
+    }
 }
 
 // === impl Said ===
@@ -298,7 +319,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.trim().parse().ok()?))
 }
 
-const fn senseless() -> TokenError {
+pub(crate) const fn senseless() -> TokenError {
     TokenError::Unavailable {
         kind: "malformed",
         sent: true,
@@ -306,7 +327,7 @@ const fn senseless() -> TokenError {
     }
 }
 
-const fn unsendable() -> TokenError {
+pub(crate) const fn unsendable() -> TokenError {
     TokenError::Unavailable {
         kind: "unsendable",
         sent: false,
@@ -314,8 +335,20 @@ const fn unsendable() -> TokenError {
     }
 }
 
+/// RFC 6749 §5.2, RFC 7009 §2.2.1.
+const KNOWN: [&str; 7] = [
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_token_type",
+];
 const MAX_ANSWER: usize = 64 * 1024;
 const MAX_SAID: usize = 200;
+const MAX_SCOPE: usize = 200;
+const MAX_SCOPES: usize = 200;
 const MIN_TOKEN: usize = 8;
 const MAX_TOKEN: usize = 16 * 1024;
 

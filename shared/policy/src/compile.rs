@@ -138,10 +138,12 @@ impl CompiledPolicy {
     }
 
     /// Whether it has nothing that a token which is handed out would get around: no rules, no
-    /// constraints, and an allowlist that names everything.
+    /// constraints, no question to a person, and an allowlist that names everything.
     #[must_use]
     pub fn is_unfiltered(&self) -> bool {
         self.constraints.is_none()
+            && self.step_up == StepUp::Never
+            && self.default_mode == DefaultMode::ReadWrite
             && self.allowlist.names_everything()
             && self.request_rules.is_empty()
             && self.response_rules.is_empty()

@@ -124,6 +124,18 @@ impl OAuth {
                 ));
             }
         }
+        let token = CanonicalUrl::parse(&self.token_url).ok();
+        for (name, text) in [
+            ("revoke_url", &self.revoke_url),
+            ("device_url", &self.device_url),
+        ] {
+            let url = text.as_ref().map(|text| CanonicalUrl::parse(text).ok());
+            let is_beside =
+                |url: Option<CanonicalUrl>| url?.same_origin(token.as_ref()?).then_some(());
+            if url.is_some_and(|url| is_beside(url).is_none()) {
+                return Err(format!("{name} must be of the same origin as token_url"));
+            }
+        }
         let parameters = &self.authorize_parameters;
         let mut members = parameters.iter().flat_map(|(name, value)| [name, value]);
         let is_long = |text: &String| text.is_empty() || text.len() > MAX_TEXT;

@@ -58,6 +58,8 @@ pub struct PendingContext<'a> {
     pub field: &'a str,
     /// The only place that it is shown to.
     pub token_url: &'a str,
+    /// Who asked for what, in one text.
+    pub about: &'a str,
 }
 
 /// What a request is bound to that waits for an approval.
@@ -309,6 +311,7 @@ impl Bound for PendingContext<'_> {
             .bytes(self.pending.uuid().as_bytes())
             .text(self.field)
             .text(self.token_url)
+            .text(self.about)
             .finish()
     }
 }

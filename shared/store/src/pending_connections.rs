@@ -75,8 +75,11 @@ pub async fn insert(tenant: &Tenant<'_>, new: &New<'_>) -> Result<bool, StoreErr
         } => (Some(state_hash), Some(redirect_uri), None),
         By::Device { poll_seconds } => (None, None, Some(poll_seconds)),
     };
-    let many = "select count(*) from ah5.t_pending_connections where expires_at > now()";
-    if tenant.query_one(many, &[]).await?.get::<_, i64>(0) >= MAX_PENDING {
+    let many = "select count(*), count(*) filter (where user_id = $1)
+                from ah5.t_pending_connections where expires_at > now()";
+    let row = tenant.query_one(many, &[&new.user.uuid()]).await?;
+    // Nobody takes up the room of all.
+    if row.get::<_, i64>(0) >= MAX_PENDING || row.get::<_, i64>(1) >= MAX_PENDING / 4 {
         return Ok(false);
     }
     let sql = "insert into ah5.t_pending_connections
@@ -113,6 +116,16 @@ pub async fn insert(tenant: &Tenant<'_>, new: &New<'_>) -> Result<bool, StoreErr
         )
         .await?;
     Ok(true)
+}
+
+/// Ends every consent of the workspace that is under way.
+///
+/// # Errors
+/// The database fails.
+pub async fn delete_all(tenant: &Tenant<'_>) -> Result<(), StoreError> {
+    let sql = "delete from ah5.t_pending_connections where workspace_id = $1";
+    tenant.execute(sql, &[&tenant.workspace().uuid()]).await?;
+    Ok(())
 }
 
 /// Where the row of this state, or of this parked code, is.

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use ah5_contracts::id::{ApprovalId, ConnectionId, OAuthAppId, PendingConnectionId};
+use ah5_contracts::id::{ApprovalId, ConnectionId, OAuthAppId, PendingConnectionId, UserId};
 use ah5_security::vault::Destinations;
 
 use crate::StoreError;
@@ -48,6 +48,11 @@ pub struct Token {
 
 pub struct Pending {
     pub id: PendingConnectionId,
+    pub user: UserId,
+    pub service: String,
+    pub base_url: String,
+    pub app: Option<OAuthAppId>,
+    pub reauth: Option<ConnectionId>,
     pub token_url: String,
     pub sealed_secret: Vec<u8>,
     pub sealed_code: Option<Vec<u8>>,
@@ -243,13 +248,20 @@ pub async fn put_revocation(
 /// # Errors
 /// The database fails.
 pub async fn pending(tenant: &Tenant<'_>, after: Uuid) -> Result<Vec<Pending>, StoreError> {
-    let sql = "select id, token_url, sealed_secret, sealed_code from ah5.t_pending_connections
+    let sql = "select id, token_url, sealed_secret, sealed_code, user_id, service, base_url,
+                      oauth_app_id, reauth_connection_id
+               from ah5.t_pending_connections
                where id > $1 order by id limit $2 for no key update";
     let read = |row: &Row| Pending {
         id: PendingConnectionId::from_uuid(row.get(0)),
         token_url: row.get(1),
         sealed_secret: row.get(2),
         sealed_code: row.get(3),
+        user: UserId::from_uuid(row.get(4)),
+        service: row.get(5),
+        base_url: row.get(6),
+        app: row.get::<_, Option<_>>(7).map(OAuthAppId::from_uuid),
+        reauth: row.get::<_, Option<_>>(8).map(ConnectionId::from_uuid),
     };
     some(tenant, sql, after, read).await
 }
@@ -330,18 +342,21 @@ pub async fn count(tenant: &Tenant<'_>) -> Result<(i64, i64), StoreError> {
 /// The database fails.
 pub async fn end_all(tenant: &Tenant<'_>) -> Result<Ended, StoreError> {
     let run = async |sql: &str| tenant.execute(sql, &[]).await;
+    // Connections before their credentials, as whoever else writes both.
+    let connections = run(
+        "update ah5.t_connections set status = 'revoked', updated_at = now()
+         where status <> 'revoked'",
+    )
+    .await?;
     run("delete from ah5.t_connection_credentials").await?;
+    run("delete from ah5.t_pending_connections").await?;
     run(
         "update ah5.t_policies set status = 'revoked', version = version + 1, updated_at = now()
          where status <> 'revoked'",
     )
     .await?;
     Ok(Ended {
-        connections: run(
-            "update ah5.t_connections set status = 'revoked', updated_at = now()
-                          where status <> 'revoked'",
-        )
-        .await?,
+        connections,
         agents: run(
             "update ah5.t_agents set status = 'disabled', disabled_at = now(),
                             epoch = epoch + 1, updated_at = now() where status <> 'disabled'",

@@ -75,7 +75,8 @@ pub async fn note(client: &impl GenericClient, vended: &Vended) -> Result<bool, 
     Ok(row.get(0))
 }
 
-/// What may still be good, of one agent or of all holders: the latest 500.
+/// What may still be good, of one agent or of all holders: the latest of each connection and holder, what
+/// lasts longest first, 500 at most.
 ///
 /// # Errors
 /// The database fails.
@@ -83,13 +84,16 @@ pub async fn outstanding(
     tenant: &Tenant<'_>,
     agent: Option<AgentId>,
 ) -> Result<Vec<Outstanding>, StoreError> {
-    let sql = "select v.connection_id, c.label, v.agent_id, v.user_id, v.vended_at, v.expires_at
-               from ah5.t_vended_tokens v
-               join ah5.t_connections c
-                   on c.id = v.connection_id and c.workspace_id = v.workspace_id
-               where ($1::uuid is null or v.agent_id = $1)
-                 and (v.expires_at is null or v.expires_at > now())
-               order by v.vended_at desc, v.id limit 500";
+    let sql = "select * from (
+                   select distinct on (v.connection_id, v.agent_id, v.user_id)
+                          v.connection_id, c.label, v.agent_id, v.user_id, v.vended_at, v.expires_at
+                   from ah5.t_vended_tokens v
+                   join ah5.t_connections c
+                       on c.id = v.connection_id and c.workspace_id = v.workspace_id
+                   where ($1::uuid is null or v.agent_id = $1)
+                     and (v.expires_at is null or v.expires_at > now())
+                   order by v.connection_id, v.agent_id, v.user_id, v.expires_at desc nulls first
+               ) latest order by expires_at desc nulls first, vended_at desc limit 500";
     let rows = tenant.query(sql, &[&agent.map(AgentId::uuid)]).await?;
     let read = |row: &Row| Outstanding {
         connection: ConnectionId::from_uuid(row.get(0)),

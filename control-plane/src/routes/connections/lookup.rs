@@ -35,8 +35,8 @@ pub async fn lookup(
         &CHANNELS
     };
     let bot = bot(&app, &caller, id).await?;
-    let turn = app.trying.try_acquire();
-    let _turn = turn.map_err(|_| AppError::unavailable())?;
+    let turn = app.trying.take(caller.workspace());
+    let _turn = turn.ok_or_else(AppError::unavailable)?;
     let items = timeout(DEADLINE, all(&app, &bot, list)).await;
     let items = items.unwrap_or_else(|_| Err(away()))?;
     Ok(Json(json!({"items": items})).into_response())

@@ -53,7 +53,7 @@ async fn begin(
         Some(_) => return Err(AppError::bad_request("The service is another provider's")),
         None => begin::redirect_uri(app),
     };
-    let begun = begin::begin(app, &tenant, &client, &wanted, &redirect_uri).await?;
+    let begun = begin::begin(app, &tenant, &client, &wanted, redirect_uri).await?;
     tenant.commit().await?;
     Ok(begun)
 }

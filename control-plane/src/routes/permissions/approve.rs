@@ -106,7 +106,7 @@ async fn consent(
     // Only the last one leads anywhere.
     pending_connections::delete_of_request(&tenant, request.id).await?;
     let redirect_uri = begin::redirect_uri(app);
-    let begun = begin::begin(app, &tenant, &client, &wanted, &redirect_uri).await?;
+    let begun = begin::begin(app, &tenant, &client, &wanted, redirect_uri).await?;
     tenant.commit().await?;
     let body = json!({
         "credentialType": "oauth", "pendingConnectionId": begun.pending_connection_id,

@@ -10,6 +10,7 @@ use ah5_contracts::audit::Action;
 use ah5_contracts::id::{ConnectionId, PermissionRequestId};
 use ah5_policy::templates::Template;
 use ah5_store::connections;
+use ah5_store::pending_connections;
 use ah5_store::permission_requests::{self, PermissionRequest, Resolution};
 use ah5_store::tenant::Tenant;
 
@@ -29,6 +30,8 @@ pub async fn deny(
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     if permission_requests::resolve(&tenant, id, Resolution::Denied, caller.user()).await? {
+        // What was begun for it leads nowhere any more.
+        pending_connections::delete_of_request(&tenant, id).await?;
         let request = find(&tenant, id).await?;
         let record = Record::new(caller.actor(), Action::PermissionDenied, details(&request));
         let record = record.agent(request.agent).denied();

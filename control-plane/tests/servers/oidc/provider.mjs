@@ -68,6 +68,10 @@ function serve(issuer) {
     pkce: { required: () => true },
     rotateRefreshToken: true,
   });
+  const allowed = provider.Client.prototype.redirectUriAllowed;
+  provider.Client.prototype.redirectUriAllowed = function of(uri) {
+    return (this.clientId === 'connections' && OF_APP.test(uri)) || allowed.call(this, uri);
+  };
   const answer = provider.callback();
   return (request, response) => {
     if (request.url.startsWith('/mint?')) {
@@ -92,6 +96,9 @@ async function mint(provider, accountId) {
   });
   return token.save();
 }
+
+// An app's own address is known only once it is set up here.
+const OF_APP = /\/v1\/oauth\/custom-[0-9a-f-]{36}\/callback$/;
 
 function connections() {
   return settings.connectionUris ? [{

@@ -79,9 +79,9 @@ pub async fn run(inner: &Inner, held: Held) -> Result<Answer, StoreError> {
     }));
     match answered {
         Ok(tokens) => keep(inner, &prepared, seen, tokens).await,
-        Err(TokenError::Grant(said)) => {
+        Err(TokenError::Grant(_)) => {
             let why = reason(held.doubtful);
-            tracing::warn!(connection = %seen.connection, why, error = said.error, "the provider refuses the refresh token");
+            tracing::warn!(connection = %seen.connection, why, "the provider refuses the refresh token");
             let db = inner.pool.get().await?;
             match refreshes::refuse(&db, seen, held.lease, why).await? {
                 true => Ok(Err(RefreshError::NeedsReauth)),
@@ -93,7 +93,8 @@ pub async fn run(inner: &Inner, held: Held) -> Result<Answer, StoreError> {
         }
         Err(error) => {
             let after = pause::after(held.failures, &error);
-            tracing::warn!(connection = %seen.connection, ?error, ?after, "a token was not refreshed");
+            let why = error.word();
+            tracing::warn!(connection = %seen.connection, why, ?after, "a token was not refreshed");
             give_back(inner, &held, after, is_doubtful(&error)).await?;
             Ok(Err(RefreshError::Later { after }))
         }

@@ -39,6 +39,7 @@ async fn settle(inner: &Inner) -> Result<(), StoreError> {
             // One that can't be stored holds no other up.
             Err(error) => {
                 tracing::error!(%connection, %error, "a refresh cannot be taken up again");
+                journal::set_aside(&path);
                 continue;
             }
         }

@@ -100,3 +100,23 @@ fn what_a_provider_says_is_bounded_and_plain() {
     let shown = said.to_string();
     assert!(shown.starts_with("gone[2J") && shown.chars().count() == MAX_SAID);
 }
+
+#[test]
+fn scopes_that_could_not_be_kept_are_left_out() {
+    let long = "x".repeat(MAX_SCOPE + 1);
+    let many = "s ".repeat(MAX_SCOPES + 50);
+    let json = serde_json::json!({
+        "access_token": "abcdefgh", "scope": format!("a\u{0}b good c\"d {long} {many}"),
+    });
+    let scopes = read(&json.to_string()).unwrap().scopes.unwrap();
+    assert_eq!((scopes[0].as_str(), scopes.len()), ("good", MAX_SCOPES));
+}
+
+#[test]
+fn the_log_has_no_words_of_the_providers() {
+    for error in ["invalid_client", "the token is refresh-token-1"] {
+        let refused = refused(&client("google"), error, Some("of client secret s:cret&"));
+        let word = refused.word();
+        assert!(!word.contains("token") && !word.contains("cret"), "{word}");
+    }
+}

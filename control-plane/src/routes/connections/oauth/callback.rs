@@ -7,7 +7,7 @@ use axum::response::{AppendHeaders, IntoResponse as _, Response};
 
 use ah5_contracts::id::{PendingConnectionId, UserId, WorkspaceId};
 use ah5_contracts::role::Role;
-use ah5_oauth::client::Client;
+use ah5_oauth::client::{Client, Dialect};
 use ah5_security::secret::SecretText;
 use ah5_security::{hash, random};
 use ah5_store::members;
@@ -18,9 +18,9 @@ use url::form_urlencoded;
 use crate::app::App;
 use crate::auth::cookie;
 use crate::error::{AppError, AppResult};
-use crate::oauth::begin::{self, CODE, context, redirect_uri, redirect_uri_of};
+use crate::oauth::begin::{self, CODE, about_of, context, redirect_uri, redirect_uri_of};
 use crate::oauth::clients;
-use crate::oauth::complete::{EXPIRED, Failed, by_code};
+use crate::oauth::complete::{EXPIRED, Failed, by_code_to_its_end};
 use crate::oauth::finish::Done;
 use crate::routes::session::current;
 use crate::vault;
@@ -112,7 +112,7 @@ async fn arrive(app: &App, headers: &HeaderMap, at: &str, query: &str) -> Result
     }
     let pending = take(app, workspace, id, &state_hash).await?;
     may_connect(app, workspace, pending.user).await?;
-    let done = by_code(app, workspace, &pending, &client, &code).await?;
+    let done = by_code_to_its_end(app, workspace, pending, client, code).await?;
     Ok(Arrived::Connected(done))
 }
 
@@ -135,7 +135,9 @@ async fn checked(
     let mixed_up = match (client.issuer(), issuer) {
         (Some(known), Some(given)) => known != given,
         (Some(_), None) => client.dialect.checks_issuer,
-        (None, _) => false,
+        // One that does not say who it is answers for nobody else either.
+        (None, Some(_)) => matches!(client.dialect, Dialect::Own(_)),
+        (None, None) => false,
     };
     if mixed_up {
         tracing::warn!(
@@ -191,7 +193,8 @@ async fn park(
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
     let key = vault::key(app, &tenant).await?;
-    let context = context(workspace, id, CODE, &pending.token_url);
+    let about = about_of(pending);
+    let context = context(workspace, id, CODE, &pending.token_url, &about);
     let sealed = key.seal_pending(&context, code);
     let kept = (&*sealed, &parked_hash[..]);
     let parked = pending_connections::park(&tenant, id, state_hash, kept, PARKED_SECONDS).await?;

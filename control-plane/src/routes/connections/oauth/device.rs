@@ -116,7 +116,8 @@ async fn keep_device(
     device: &Device,
 ) -> AppResult<()> {
     let token_url = token_url(client)?;
-    let context = context(caller.workspace(), id, SECRET, &token_url);
+    let about = wanted.about(client);
+    let context = context(caller.workspace(), id, SECRET, &token_url, &about);
     let by = By::Device {
         poll_seconds: device.poll_seconds,
     };

@@ -19,9 +19,9 @@ use crate::app::App;
 use crate::auth::{cookie, origin};
 use crate::error::{AppError, AppResult};
 use crate::input::form::FormOrInput;
-use crate::oauth::begin::{CODE, context};
+use crate::oauth::begin::{CODE, about_of, context};
 use crate::oauth::clients;
-use crate::oauth::complete::{Failed, by_code};
+use crate::oauth::complete::{Failed, by_code_to_its_end};
 use crate::oauth::finish::Done;
 use crate::page::{escaped, page};
 use crate::routes::session::current;
@@ -65,7 +65,7 @@ pub async fn decide(
     let decision = input.one_of("decision", &["connect", "cancel"])?;
     // Whatever is decided, it is decided once.
     let ended = match take(&app, workspace, pending.id, &hash).await {
-        Ok(pending) if decision == Some("connect") => go_on(&app, workspace, &pending).await,
+        Ok(pending) if decision == Some("connect") => go_on(&app, workspace, pending).await,
         Ok(_) => Err(Failed::told("The connection was cancelled")),
         Err(failed) => Err(failed),
     };
@@ -133,7 +133,7 @@ async fn question(app: &App, workspace: WorkspaceId, pending: &Pending) -> AppRe
     ))
 }
 
-async fn go_on(app: &App, workspace: WorkspaceId, pending: &Pending) -> Result<Done, Failed> {
+async fn go_on(app: &App, workspace: WorkspaceId, pending: Pending) -> Result<Done, Failed> {
     may_connect(app, workspace, pending.user).await?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
@@ -141,11 +141,12 @@ async fn go_on(app: &App, workspace: WorkspaceId, pending: &Pending) -> Result<D
     let client = client.ok_or_else(|| Failed::App(clients::missing(&pending.provider)))?;
     let key = vault::key(app, &tenant).await?;
     tenant.commit().await?;
-    let context = context(workspace, pending.id, CODE, &pending.token_url);
+    let about = about_of(&pending);
+    let context = context(workspace, pending.id, CODE, &pending.token_url, &about);
     let sealed = pending.sealed_code.as_deref().unwrap_or_default();
     let code = key.open_pending(&context, sealed);
     let code = code.map_err(|_| Failed::told(UNKNOWN))?;
-    by_code(app, workspace, pending, &client, &code).await
+    by_code_to_its_end(app, workspace, pending, client, code).await
 }
 
 fn gone() -> Response {

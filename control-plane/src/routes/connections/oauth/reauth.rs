@@ -38,7 +38,7 @@ pub async fn begin(app: &App, caller: &Caller, connection: &Connection) -> AppRe
         metadata: json!({}),
     };
     let redirect_uri = begin::redirect_uri(app);
-    let begun = begin::begin(app, &tenant, &client, &wanted, &redirect_uri).await?;
+    let begun = begin::begin(app, &tenant, &client, &wanted, redirect_uri).await?;
     tenant.commit().await?;
     Ok(Json(begun).into_response())
 }

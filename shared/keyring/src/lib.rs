@@ -6,6 +6,7 @@ pub mod follow;
 pub mod kms;
 pub mod source;
 mod transit;
+mod way;
 
 pub use follow::follow;
 pub use kms::{Kms, KmsError};

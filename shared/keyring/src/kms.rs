@@ -6,6 +6,7 @@ use ah5_security::ring::Material;
 use ah5_settings::Settings;
 use async_trait::async_trait;
 
+use crate::aws::AwsKms;
 use crate::transit::Transit;
 
 #[async_trait]
@@ -22,11 +23,12 @@ pub trait Kms: Send + Sync {
 pub(crate) fn read(settings: &mut Settings) -> Option<Option<Arc<dyn Kms>>> {
     match settings.optional("KEY_RING_KMS").as_deref() {
         None => Some(None),
+        Some("aws-kms") => Some(Some(Arc::new(AwsKms::read(settings)?))),
         Some("vault-transit") => Some(Some(Arc::new(Transit::read(settings)?))),
         Some(_) => {
             settings.fault(
                 "KEY_RING_KMS",
-                "must be vault-transit, or unset for plain keys",
+                "must be vault-transit or aws-kms, or unset for plain keys",
             );
             None
         }

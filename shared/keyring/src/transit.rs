@@ -1,12 +1,8 @@
 //! HashiCorp Vault's transit engine, and OpenBao's, which is the same: a key that never leaves it wraps
-//! the keys of the ring. Spoken to through the guarded way out, at exactly one host and port.
+//! the keys of the ring.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use ah5_contracts::id::{ConnectionId, WorkspaceId};
-use ah5_net::guard::Exemptions;
-use ah5_net::{Config, PoolKey, Upstreams};
 use ah5_security::ring::Material;
 use ah5_security::ring::file;
 use ah5_security::secret::SecretText;
@@ -16,20 +12,16 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::OnceCell;
-use url::{Host, Url};
 
 use crate::kms::{Kms, KmsError};
+use crate::way::{Way, one_line};
 
 pub struct Transit {
-    address: Url,
+    way: Way,
     mount: String,
     key: String,
     namespace: Option<HeaderValue>,
     token: HeaderValue,
-    ca_file: Option<PathBuf>,
-    /// Made at the first call: it takes a runtime.
-    net: OnceCell<Upstreams>,
 }
 
 #[derive(Deserialize)]
@@ -53,11 +45,7 @@ struct Errors {
 impl Transit {
     pub fn read(settings: &mut Settings) -> Option<Self> {
         let address = settings.required("VAULT_ADDR");
-        let address = Url::parse(&address).ok().filter(may_be_spoken_to);
-        if address.is_none() {
-            let fault = "must be https://HOST[:PORT], or http:// at a loopback address";
-            settings.fault("VAULT_ADDR", fault);
-        }
+        let way = Way::new(settings, "VAULT_ADDR", &address);
         let token = settings.required("VAULT_TOKEN");
         let mut token = HeaderValue::try_from(token.trim()).ok();
         match &mut token {
@@ -78,23 +66,18 @@ impl Transit {
             settings.fault("VAULT_NAMESPACE", "holds characters that cannot be sent");
         }
         Some(Self {
-            address: address?,
+            way: way?.trusting(settings.path("VAULT_CA_FILE")),
             mount,
             key,
             namespace: namespace.flatten(),
             token: token?,
-            ca_file: settings.path("VAULT_CA_FILE"),
-            net: OnceCell::new(),
         })
     }
 
     async fn ask(&self, verb: &str, body: &serde_json::Value) -> Result<Data, KmsError> {
-        let net = self
-            .net
-            .get_or_try_init(|| async { self.way_out() })
-            .await?;
         let url = self
-            .address
+            .way
+            .address()
             .join(&format!("/v1/{}/{verb}/{}", self.mount, self.key));
         let url = url.map_err(|_| KmsError::Refused("no such address".to_owned()))?;
         let mut request = Request::builder()
@@ -108,8 +91,7 @@ impl Transit {
         }
         let request = request.body(Bytes::from(body.to_string()));
         let request = request.map_err(|_| KmsError::Refused("no such address".to_owned()))?;
-        let answer = net.fetch(own_pool(), request, MAX_ANSWER).await;
-        let answer = answer.map_err(|error| KmsError::Unavailable(format!("{error}")))?;
+        let answer = self.way.send(request).await?;
         let status = answer.status();
         if status == StatusCode::OK {
             let answer: Result<Answer, _> = serde_json::from_slice(answer.body());
@@ -125,21 +107,6 @@ impl Transit {
             true => KmsError::Unavailable(why),
             false => KmsError::Refused(why),
         })
-    }
-
-    fn way_out(&self) -> Result<Upstreams, KmsError> {
-        let host = self.address.host_str().unwrap_or_default();
-        let port = self.address.port_or_known_default().unwrap_or(443);
-        let failed = |why: String| KmsError::Refused(why);
-        // It usually has a private address. Nothing else is exempt on this way out.
-        let exempt = [format!("{host}:{port}")];
-        let exemptions = Exemptions::parse(&exempt, false);
-        let config = Config {
-            exemptions: exemptions.map_err(|faults| failed(faults.join("; ")))?,
-            extra_ca: self.ca_file.clone(),
-            ..Config::default()
-        };
-        Upstreams::new(config).map_err(|error| failed(error.to_string()))
     }
 }
 
@@ -163,37 +130,15 @@ impl Kms for Transit {
 
 impl fmt::Debug for Transit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Transit({} at {})", self.key, self.address)
+        write!(f, "Transit({} at {})", self.key, self.way.address())
     }
 }
 
-fn may_be_spoken_to(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => return false,
-    };
-    let plain = url.path() == "/" && url.query().is_none() && url.username().is_empty();
-    plain && (url.scheme() == "https" || (url.scheme() == "http" && loopback))
-}
-
-/// What it says is wrong, for a log: bounded, on one line.
 fn said(body: &[u8]) -> String {
     let errors = serde_json::from_slice::<Errors>(body).map(|it| it.errors.join("; "));
-    let text = errors.unwrap_or_default();
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
-}
-
-fn own_pool() -> PoolKey {
-    PoolKey {
-        workspace: WorkspaceId::from_uuid(uuid::Uuid::nil()),
-        connection: ConnectionId::from_uuid(uuid::Uuid::nil()),
-    }
+    one_line(&errors.unwrap_or_default())
 }
 
 const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/')
 }
-
-const MAX_ANSWER: usize = 64 * 1024;

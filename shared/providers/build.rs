@@ -19,7 +19,12 @@ fn main() -> io::Result<()> {
         let _ = writeln!(text, "const {name}: &[(&str, &str)] = &[");
         for path in files {
             let stem = path.file_stem().unwrap_or_default();
-            let _ = writeln!(text, "    ({stem:?}, include_str!({path:?})),");
+            let name = path.file_name().unwrap_or_default().display();
+            // Not the path as it is: a checkout that was moved still builds.
+            let _ = writeln!(
+                text,
+                "    ({stem:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{folder}/{name}\"))),"
+            );
         }
         text.push_str("];\n");
     }

@@ -12,7 +12,8 @@ use ah5_providers::service::{Credential, Service};
 use ah5_security::secret::SecretText;
 use ah5_security::vault::{Destinations, SealContext};
 use ah5_store::StoreError;
-use ah5_store::connections::{self, Connection};
+use ah5_store::connections::Connection;
+use ah5_store::credentials;
 use ah5_store::tenant::Tenant;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
@@ -87,7 +88,7 @@ impl Bot {
     ) -> Result<Self, NoBot> {
         let service = catalogue::find(&connection.service).ok_or(NoBot::NotABot)?;
         let (base, auth) = place(service).ok_or(NoBot::NotABot)?;
-        let sealed = connections::credential(tenant, connection.id).await?;
+        let sealed = credentials::get(tenant, connection.id).await?;
         let sealed = sealed.ok_or(NoBot::NoToken)?;
         let context = SealContext {
             workspace: tenant.workspace(),

@@ -12,6 +12,7 @@ use ah5_providers::catalogue;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::{DataKey, SealContext};
 use ah5_store::connections::{self, Connection, NewConnection, NewOAuth, Renewed};
+use ah5_store::credentials;
 use ah5_store::pending_connections::Pending;
 use ah5_store::tenant::Tenant;
 use serde_json::{Value, json};
@@ -139,7 +140,7 @@ async fn renew(
     check_account(&connection, &grant.account)?;
     // Whoever refreshes at the same time writes another version: then it is tried with that one.
     for _ in 0..ATTEMPTS {
-        let old = connections::credential(tenant, id).await?;
+        let old = credentials::get(tenant, id).await?;
         let version = old.ok_or_else(|| Failed::told(REVOKED))?.version;
         let (service, base_url) = (&connection.service, &connection.base_url);
         let (sealed, sealed_refresh) =

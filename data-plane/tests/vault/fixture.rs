@@ -6,6 +6,7 @@ use ah5_security::ring::KeyRing;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::{ChannelContext, DataKey, OAuthAppContext, RequestContext, SealContext};
 use ah5_store::connections::{self, NewConnection, NewOAuth};
+use ah5_store::credentials;
 use ah5_store::data_keys;
 use ah5_store::database::Database;
 use ah5_store::tenant::Tenant;
@@ -184,7 +185,7 @@ impl Vault {
     pub async fn open(&self, key: &DataKey, bound: &Bound) -> Option<(String, String)> {
         let mut db = self.pool.get().await.unwrap();
         let tenant = Tenant::begin(&mut db, self.workspace).await.unwrap();
-        let row = connections::credential(&tenant, bound.id).await.unwrap()?;
+        let row = credentials::get(&tenant, bound.id).await.unwrap()?;
         let open = |field, sealed: &[u8]| {
             let destinations = bound.destinations(self.app);
             let context = SealContext {

@@ -15,7 +15,8 @@ use ah5_security::ring::held::Held;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::DataKey;
 use ah5_store::StoreError;
-use ah5_store::connections::{self, Connection, Credential};
+use ah5_store::connections::{self, Connection};
+use ah5_store::credentials::{self, Credential};
 use ah5_store::data_keys;
 use ah5_store::refreshes::{self, Lease, Seen};
 use ah5_store::tenant::Tenant;
@@ -271,7 +272,7 @@ async fn stored(
     id: ConnectionId,
 ) -> Result<Option<(Connection, Credential)>, StoreError> {
     let connection = connections::get(tenant, id).await?;
-    let credential = connections::credential(tenant, id).await?;
+    let credential = credentials::get(tenant, id).await?;
     Ok(connection.zip(credential))
 }
 

@@ -1,40 +1,22 @@
-//! `t_connections` and `t_connection_credentials`: provider accounts and their sealed secrets.
+//! `t_connections`: provider accounts. Their secrets are in `credentials`.
+
+mod replace;
+mod row;
 
 use jiff::Timestamp;
-use serde::Deserialize as _;
 use serde_json::Value;
 use tokio_postgres::Row;
 
-use ah5_contracts::connection::Mail;
 use ah5_contracts::id::{ConnectionId, OAuthAppId};
-use ah5_security::vault::Destinations;
 
 use crate::StoreError;
+use crate::credentials::{self, Secrets};
 use crate::tenant::Tenant;
 
-pub struct Connection {
-    pub id: ConnectionId,
-    pub provider: String,
-    pub service: String,
-    pub label: String,
-    pub status: String,
-    pub base_url: String,
-    pub auth: Value,
-    /// Whose client was consented to; `None` is the installation's own, or there is no OAuth.
-    pub oauth_app: Option<OAuthAppId>,
-    pub token_url: Option<String>,
-    pub mail: Option<Value>,
-    /// The provider's own name of the account.
-    pub account: Option<String>,
-    pub asked_scopes: Vec<String>,
-    pub granted_scopes: Vec<String>,
-    pub reauth_reason: Option<String>,
-    pub metadata: Value,
-    /// What may be seen of the credential; `None` if there is nothing.
-    pub preview: Option<Value>,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-}
+pub use replace::{Renewed, Replacement, reauthorize, replace_credential, set_health};
+pub use row::{Connection, destinations};
+
+use row::{COLUMNS, read};
 
 pub struct NewConnection<'a> {
     pub id: ConnectionId,
@@ -93,15 +75,12 @@ pub async fn insert(tenant: &Tenant<'_>, new: &NewConnection<'_>) -> Result<(), 
             ],
         )
         .await?;
-    let sql = "insert into ah5.t_connection_credentials
-                   (connection_id, workspace_id, sealed, sealed_refresh, expires_at)
-               values ($1, $2, $3, $4, $5)";
-    let refresh = new.oauth.and_then(|oauth| oauth.sealed_refresh);
-    let expires_at = new.oauth.and_then(|oauth| oauth.expires_at);
-    tenant
-        .execute(sql, &[&id, &workspace, &new.sealed, &refresh, &expires_at])
-        .await?;
-    Ok(())
+    let secrets = Secrets {
+        sealed: new.sealed,
+        sealed_refresh: new.oauth.and_then(|oauth| oauth.sealed_refresh),
+        expires_at: new.oauth.and_then(|oauth| oauth.expires_at),
+    };
+    credentials::insert(tenant, new.id, &secrets).await
 }
 
 /// Everything but the revoked, oldest first.
@@ -169,33 +148,6 @@ pub async fn get(tenant: &Tenant<'_>, id: ConnectionId) -> Result<Option<Connect
     Ok(row.as_ref().map(read))
 }
 
-/// A credential as it is kept, and which version of it this is.
-pub struct Credential {
-    pub sealed: Vec<u8>,
-    pub sealed_refresh: Option<Vec<u8>>,
-    pub expires_at: Option<Timestamp>,
-    pub version: i64,
-}
-
-/// `None` once the connection is revoked.
-///
-/// # Errors
-/// The database fails.
-pub async fn credential(
-    tenant: &Tenant<'_>,
-    id: ConnectionId,
-) -> Result<Option<Credential>, StoreError> {
-    let sql = "select sealed, sealed_refresh, expires_at, version
-               from ah5.t_connection_credentials where connection_id = $1";
-    let row = tenant.query_opt(sql, &[&id.uuid()]).await?;
-    Ok(row.map(|row| Credential {
-        sealed: row.get(0),
-        sealed_refresh: row.get(1),
-        expires_at: row.get(2),
-        version: row.get(3),
-    }))
-}
-
 /// What is known of the account, for people to tell it by.
 ///
 /// # Errors
@@ -247,156 +199,6 @@ pub async fn has_of_service(tenant: &Tenant<'_>, service: &str) -> Result<bool, 
     Ok(tenant.query_one(sql, &[&service]).await?.get(0))
 }
 
-/// A credential that takes another's place, and what came with it.
-pub struct Replacement<'a> {
-    pub id: ConnectionId,
-    /// Of the credential that is replaced; what is sealed is of the next version.
-    pub version: i64,
-    pub base_url: &'a str,
-    pub auth: &'a Value,
-    pub mail: Option<&'a Value>,
-    pub metadata: &'a Value,
-    pub preview: &'a Value,
-    pub sealed: &'a [u8],
-}
-
-/// `false` if another credential has taken its place, or the connection was revoked: then the
-/// transaction must not be committed.
-///
-/// # Errors
-/// The database fails.
-pub async fn replace_credential(
-    tenant: &Tenant<'_>,
-    new: &Replacement<'_>,
-) -> Result<bool, StoreError> {
-    let id = new.id.uuid();
-    // First, as whoever revokes does: the row is locked from then on.
-    let sql = "update ah5.t_connections
-               set status = 'healthy', reauth_reason = null, base_url = $2, auth = $3, mail = $4,
-                   metadata = $5, preview = $6, updated_at = now()
-               where id = $1 and status <> 'revoked'";
-    let (auth, mail) = (new.auth, new.mail);
-    let row = tenant
-        .execute(
-            sql,
-            &[&id, &new.base_url, auth, &mail, new.metadata, new.preview],
-        )
-        .await?;
-    let sql = "update ah5.t_connection_credentials
-               set sealed = $3, sealed_refresh = null, expires_at = null, version = version + 1,
-                   updated_at = now()
-               where connection_id = $1 and version = $2";
-    let secret = tenant
-        .execute(sql, &[&id, &new.version, &new.sealed])
-        .await?;
-    Ok(row == 1 && secret == 1)
-}
-
-/// Writes down what a credential of this version was found to be. `false` if nothing changed: it was
-/// known, or the credential was replaced or revoked since.
-///
-/// # Errors
-/// The database fails.
-pub async fn set_health(
-    tenant: &Tenant<'_>,
-    id: ConnectionId,
-    version: i64,
-    reason: Option<&str>,
-) -> Result<bool, StoreError> {
-    let (from, to) = match reason {
-        None => ("needs_reauth", "healthy"),
-        Some(_) => ("healthy", "needs_reauth"),
-    };
-    // The row is locked before its credential is looked at: who replaces that locks it first, too.
-    if lock(tenant, id).await?.is_none() {
-        return Ok(false);
-    }
-    let sql = "update ah5.t_connections c
-               set status = $3, reauth_reason = $4, updated_at = now()
-               where id = $1 and status = $5
-                 and exists (select from ah5.t_connection_credentials s
-                             where s.connection_id = c.id and s.version = $2)";
-    let rows = tenant
-        .execute(sql, &[&id.uuid(), &version, &to, &reason, &from])
-        .await?;
-    Ok(rows == 1)
-}
-
-/// New tokens for a connection that a person has consented to anew.
-pub struct Renewed<'a> {
-    pub app: Option<OAuthAppId>,
-    pub token_url: &'a str,
-    pub account: Option<&'a str>,
-    pub asked_scopes: &'a [String],
-    pub granted_scopes: &'a [String],
-    /// `None` leaves what is known.
-    pub metadata: Option<&'a Value>,
-    /// Sealed as the version after the one it replaces.
-    pub sealed: &'a [u8],
-    pub sealed_refresh: Option<&'a [u8]>,
-    pub expires_at: Option<Timestamp>,
-}
-
-/// Puts new tokens in place of the credential of this version. `false` if it is not that one any more,
-/// or the connection was revoked: then nothing was changed.
-///
-/// # Errors
-/// The database fails.
-pub async fn reauthorize(
-    tenant: &Tenant<'_>,
-    id: ConnectionId,
-    version: i64,
-    new: &Renewed<'_>,
-) -> Result<bool, StoreError> {
-    // First, as whoever revokes or refreshes does.
-    if lock(tenant, id).await?.is_none() {
-        return Ok(false);
-    }
-    let id = id.uuid();
-    let sql = "update ah5.t_connection_credentials as k
-               set sealed = $3, sealed_refresh = $4, expires_at = $5, version = version + 1,
-                   updated_at = now()
-               from ah5.t_connections as c
-               where k.connection_id = $1 and k.version = $2 and c.id = $1
-                 and c.status <> 'revoked'";
-    let replaced = tenant
-        .execute(
-            sql,
-            &[
-                &id,
-                &version,
-                &new.sealed,
-                &new.sealed_refresh,
-                &new.expires_at,
-            ],
-        )
-        .await?;
-    if replaced == 0 {
-        return Ok(false);
-    }
-    let sql = "update ah5.t_connections
-               set status = 'healthy', reauth_reason = null, oauth_app_id = $2, token_url = $3,
-                   account = coalesce($4, account), asked_scopes = $5, granted_scopes = $6,
-                   metadata = coalesce($7, metadata), updated_at = now()
-               where id = $1 and status <> 'revoked'";
-    let app = new.app.map(OAuthAppId::uuid);
-    tenant
-        .execute(
-            sql,
-            &[
-                &id,
-                &app,
-                &new.token_url,
-                &new.account,
-                &new.asked_scopes,
-                &new.granted_scopes,
-                &new.metadata,
-            ],
-        )
-        .await?;
-    Ok(true)
-}
-
 /// The connections of an OAuth client need a person from now on. How many there are that are not
 /// revoked.
 ///
@@ -419,89 +221,12 @@ pub async fn end_of_app(
 /// # Errors
 /// The database fails.
 pub async fn revoke(tenant: &Tenant<'_>, id: ConnectionId) -> Result<(), StoreError> {
-    let id = id.uuid();
-    let status =
-        "update ah5.t_connections set status = 'revoked', updated_at = now() where id = $1";
-    tenant.execute(status, &[&id]).await?;
-    crate::revocations::queue(tenant, ConnectionId::from_uuid(id)).await?;
-    let secret = "delete from ah5.t_connection_credentials where connection_id = $1";
-    tenant.execute(secret, &[&id]).await?;
-    crate::policies::revoke_of_connection(tenant, id).await
-}
-
-// === impl Connection ===
-
-impl Connection {
-    /// What was asked for and not granted.
-    #[must_use]
-    pub fn missing_scopes(&self) -> Vec<&str> {
-        let granted = |scope: &String| {
-            let mut granted = self.granted_scopes.iter();
-            granted.any(|it| it.eq_ignore_ascii_case(scope))
-        };
-        let missing = self.asked_scopes.iter().filter(|scope| !granted(scope));
-        missing.map(String::as_str).collect()
-    }
-
-    /// What its secrets are bound to.
-    #[must_use]
-    pub fn destinations(&self) -> Destinations {
-        destinations(
-            &self.base_url,
-            self.token_url.as_deref(),
-            self.oauth_app,
-            self.mail.as_ref(),
-        )
-    }
-}
-
-/// What a connection's secrets are bound to, from what its row says.
-#[must_use]
-pub fn destinations(
-    base_url: &str,
-    token_url: Option<&str>,
-    oauth_app: Option<OAuthAppId>,
-    mail: Option<&Value>,
-) -> Destinations {
-    let destinations = Destinations::new(base_url)
-        .token_url(token_url)
-        .oauth_app(oauth_app);
-    match mail.map(Mail::deserialize) {
-        None => destinations,
-        Some(Ok(mail)) => destinations.mail(&mail.imap.bound(), &mail.smtp.bound()),
-        // Nothing was ever sealed for it.
-        Some(Err(_)) => destinations.mail("malformed", "malformed"),
-    }
+    let sql = "update ah5.t_connections set status = 'revoked', updated_at = now() where id = $1";
+    tenant.execute(sql, &[&id.uuid()]).await?;
+    crate::revocations::queue(tenant, id).await?;
+    credentials::delete(tenant, id).await?;
+    crate::policies::revoke_of_connection(tenant, id.uuid()).await
 }
 
 /// Tells these locks from others.
 const ONLY_ONE: i64 = 0x636f_6e6e;
-
-const COLUMNS: &str = "id, provider, service, label, status, base_url, auth, oauth_app_id, token_url, \
-                       mail, account, asked_scopes, granted_scopes, reauth_reason, metadata, \
-                       preview, created_at, updated_at";
-
-fn read(row: &Row) -> Connection {
-    Connection {
-        id: ConnectionId::from_uuid(row.get("id")),
-        provider: row.get("provider"),
-        service: row.get("service"),
-        label: row.get("label"),
-        status: row.get("status"),
-        base_url: row.get("base_url"),
-        auth: row.get("auth"),
-        oauth_app: row
-            .get::<_, Option<_>>("oauth_app_id")
-            .map(OAuthAppId::from_uuid),
-        token_url: row.get("token_url"),
-        mail: row.get("mail"),
-        account: row.get("account"),
-        asked_scopes: row.get("asked_scopes"),
-        reauth_reason: row.get("reauth_reason"),
-        granted_scopes: row.get("granted_scopes"),
-        metadata: row.get("metadata"),
-        preview: row.get("preview"),
-        created_at: row.get("created_at"),
-        updated_at: row.get("updated_at"),
-    }
-}

@@ -22,6 +22,7 @@ pub mod ceremonies;
 pub mod channel_outbox;
 pub mod channels;
 pub mod connections;
+pub mod credentials;
 pub mod data_keys;
 pub mod import;
 pub mod invitations;

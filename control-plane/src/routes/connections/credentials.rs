@@ -11,6 +11,7 @@ use ah5_contracts::id::ConnectionId;
 use ah5_net::PoolKey;
 use ah5_providers::catalogue;
 use ah5_store::connections::{self, Connection, Replacement};
+use ah5_store::credentials;
 use ah5_store::tenant::Tenant;
 
 use crate::app::{App, Record};
@@ -75,7 +76,7 @@ pub async fn replace(
 async fn version(app: &App, caller: &Caller, id: ConnectionId) -> AppResult<i64> {
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
-    let stored = connections::credential(&tenant, id).await?;
+    let stored = credentials::get(&tenant, id).await?;
     tenant.commit().await?;
     stored.map(|stored| stored.version).ok_or_else(lost)
 }
@@ -96,8 +97,6 @@ async fn store(
     let auth = serde_json::to_value(&entered.auth).map_err(AppError::internal)?;
     let mail = entered.mail();
     let replacement = Replacement {
-        id: known.id,
-        version,
         base_url: &entered.base_url.to_string(),
         auth: &auth,
         mail: mail.as_ref(),
@@ -105,7 +104,7 @@ async fn store(
         preview: &entered.preview,
         sealed: &sealed,
     };
-    if !connections::replace_credential(&tenant, &replacement).await? {
+    if !connections::replace_credential(&tenant, known.id, version, &replacement).await? {
         return Err(lost());
     }
     let action = match verb {

@@ -16,6 +16,7 @@ use ah5_providers::catalogue;
 use ah5_providers::service::Credential;
 use ah5_security::secret::SecretText;
 use ah5_store::connections::{self, Connection};
+use ah5_store::credentials;
 use ah5_store::refreshes::Seen;
 use ah5_store::tenant::Tenant;
 
@@ -63,7 +64,7 @@ async fn look_up(app: &App, caller: &Caller, id: ConnectionId) -> AppResult<Foun
         let hint = "Delete this connection and create a new one.";
         return Ok(bad("Connection is revoked", Some(hint)));
     }
-    let Some(credential) = connections::credential(&tenant, id).await? else {
+    let Some(credential) = credentials::get(&tenant, id).await? else {
         let hint = "Reconnect to provide new credentials.";
         return Ok(bad("No credentials stored for this connection", Some(hint)));
     };

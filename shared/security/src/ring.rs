@@ -17,14 +17,15 @@ use ah5_contracts::id::WorkspaceId;
 
 use crate::audit::AuditKey;
 use crate::encode::Fields;
-use crate::hash;
 use crate::secret::SecretBytes;
 use crate::vault::{self, DataKey, OpenError};
 
 pub mod file;
 pub mod held;
+mod public_key;
 
 pub use file::{Material, RingError, RingFile};
+pub use public_key::PublicKeyRow;
 
 pub struct KeyRing {
     current: String,
@@ -37,15 +38,6 @@ pub struct KeyRing {
 pub struct Wrapped {
     pub ring_key_id: String,
     pub bytes: Vec<u8>,
-}
-
-/// What the MAC of a published verification key covers.
-#[derive(Clone, Copy)]
-pub struct PublicKeyRow<'a> {
-    pub kid: &'a str,
-    pub kind: &'a str,
-    pub alg: &'a str,
-    pub public_jwk: &'a serde_json::Value,
 }
 
 // === impl KeyRing ===
@@ -201,31 +193,6 @@ impl KeyRing {
         vault::open(&cipher, aad, envelope)
     }
 
-    #[must_use]
-    pub fn mac_public_key(&self, row: &PublicKeyRow<'_>) -> [u8; 32] {
-        mac(
-            &self.derive(&self.keys[&self.current], "public-key"),
-            &row.encode(),
-        )
-    }
-
-    /// Whether some key of the ring made this MAC: rows outlive a rotation of the current key.
-    #[must_use]
-    pub fn check_public_key(&self, row: &PublicKeyRow<'_>, tag: &[u8]) -> bool {
-        self.keys
-            .values()
-            .any(|key| hash::equal(&mac(&self.derive(key, "public-key"), &row.encode()), tag))
-    }
-
-    /// Which key made this MAC.
-    #[must_use]
-    pub fn public_key_signer(&self, row: &PublicKeyRow<'_>, tag: &[u8]) -> Option<&str> {
-        let message = row.encode();
-        let made = |key| hash::equal(&mac(&self.derive(key, "public-key"), &message), tag);
-        let mut keys = self.keys.iter();
-        keys.find(|(_, key)| made(key)).map(|(id, _)| id.as_str())
-    }
-
     /// What new rows are authenticated with.
     #[must_use]
     pub fn audit_key(&self) -> AuditKey {
@@ -275,23 +242,6 @@ impl std::fmt::Debug for KeyRing {
     }
 }
 
-// === impl PublicKeyRow ===
-
-impl PublicKeyRow<'_> {
-    fn encode(&self) -> Vec<u8> {
-        // Member by member, as the database may give JSON members back in another order.
-        let mut fields = Fields::new("ah5.public-key.v1")
-            .text(self.kid)
-            .text(self.kind)
-            .text(self.alg);
-        for name in ["kty", "crv", "x", "y"] {
-            let member = self.public_jwk.get(name).and_then(|m| m.as_str());
-            fields = fields.optional(member.map(str::as_bytes));
-        }
-        fields.finish()
-    }
-}
-
 pub(crate) fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(message);
@@ -314,63 +264,4 @@ fn mail_aad(id: Uuid) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn ring() -> KeyRing {
-        let folder = std::env::temp_dir().join(format!("ah5-ring-{}", WorkspaceId::random()));
-        KeyRing::create(&folder).unwrap();
-        let ring = KeyRing::load(&folder).unwrap();
-        assert!(KeyRing::create(&folder).is_err(), "must not overwrite");
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(KeyRing::load(&folder), Err(RingError::TooOpen(_))));
-        std::fs::remove_file(&folder).unwrap();
-        ring
-    }
-
-    #[test]
-    fn a_data_key_unwraps_for_its_own_workspace_only() {
-        let (ring, home) = (ring(), WorkspaceId::random());
-        let key = DataKey::generate();
-        let wrapped = ring.wrap(home, &key);
-        let again = ring
-            .unwrap(home, &wrapped.ring_key_id, &wrapped.bytes)
-            .unwrap();
-        assert_eq!(again.bytes(), key.bytes());
-        assert!(
-            ring.unwrap(WorkspaceId::random(), &wrapped.ring_key_id, &wrapped.bytes)
-                .is_err()
-        );
-        assert!(ring.unwrap(home, "other", &wrapped.bytes).is_err());
-    }
-
-    #[test]
-    fn private_keys_and_macs_are_bound_to_their_row() {
-        let ring = ring();
-        let sealed = ring.seal_private("a", &SecretBytes::new(vec![1, 2, 3]));
-        assert_eq!(ring.open_private("a", &sealed).unwrap().expose(), [1, 2, 3]);
-        assert!(ring.open_private("b", &sealed).is_err());
-        let (mail, other) = (Uuid::new_v4(), Uuid::new_v4());
-        let sealed = ring.seal_mail(mail, &SecretBytes::new(vec![4]));
-        assert_eq!(ring.open_mail(mail, &sealed).unwrap().expose(), [4]);
-        assert!(ring.open_mail(other, &sealed).is_err());
-        let jwk = serde_json::json!({"kty":"OKP","crv":"Ed25519","x":"AA"});
-        let row = PublicKeyRow {
-            kid: "a",
-            kind: "agent",
-            alg: "EdDSA",
-            public_jwk: &jwk,
-        };
-        let tag = ring.mac_public_key(&row);
-        assert!(ring.check_public_key(&row, &tag));
-        assert!(!ring.check_public_key(
-            &PublicKeyRow {
-                kind: "user",
-                ..row
-            },
-            &tag
-        ));
-    }
-}
+mod tests;

@@ -19,8 +19,10 @@ use crate::user::RunAs;
 
 pub mod kept;
 mod programs;
+mod template;
 
 use programs::Programs;
+pub use template::Template;
 
 /// Stopped on drop, and deleted if it is a temporary one.
 pub struct Cluster {
@@ -44,6 +46,23 @@ impl Cluster {
     /// # Errors
     /// PostgreSQL 15 or newer isn't installed, or doesn't start; the message says what to do.
     pub fn start_temporary() -> anyhow::Result<Self> {
+        Self::temporary(|programs, user, data| {
+            let arguments = ["-A", "trust", "--no-sync"].map(str::to_owned);
+            programs.initdb(user, data, &arguments)
+        })
+    }
+
+    /// A temporary one that starts with what the template has.
+    ///
+    /// # Errors
+    /// See [`Self::start_temporary`].
+    pub fn start_copy(template: &Template) -> anyhow::Result<Self> {
+        Self::temporary(|_, user, data| template.copy(data, user))
+    }
+
+    fn temporary(
+        make: impl FnOnce(&Programs, &RunAs, &Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         // A short path: a socket's is limited to about 100 bytes.
         let folder = tempfile::Builder::new()
             .prefix("ah5-pg-")
@@ -52,8 +71,7 @@ impl Cluster {
         user.own(folder.path(), 0o755)?;
         let programs = Programs::newest()?;
         let data = folder.path().join("data");
-        let arguments = ["-A", "trust", "--no-sync"].map(str::to_owned);
-        programs.initdb(&user, &data, &arguments)?;
+        make(&programs, &user, &data)?;
         let mut cluster = Self {
             programs,
             user,

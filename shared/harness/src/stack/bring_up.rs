@@ -1,7 +1,8 @@
 //! Bringing a stack up, step by step, in the order in which the parts need each other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, bail};
 
@@ -11,9 +12,10 @@ use super::faults::{self, ConfigFaults};
 use super::home::{DATABASE, Home};
 use super::plane::ANY_PORT;
 use super::{Replica, Simulator, Stack};
+use crate::binaries::Binaries;
 use crate::nginx::{Nginx, Plan};
-use crate::postgres::Cluster;
 use crate::postgres::kept::Place;
+use crate::postgres::{Cluster, Template};
 
 // === impl Builder ===
 
@@ -75,7 +77,7 @@ impl Builder {
         self.say("starting PostgreSQL");
         let home = &stack.home;
         let cluster = match home.cluster() {
-            None => Cluster::start_temporary()?,
+            None => Cluster::start_copy(&template(&stack.launcher.binaries)?)?,
             Some(folder) => {
                 let place = Place {
                     folder: folder.to_owned(),
@@ -83,14 +85,15 @@ impl Builder {
                     log: home.log("postgres"),
                     password: home.password("postgres-password")?,
                 };
-                Cluster::start_kept(place, &self.cancel, &self.progress)?
+                let cluster = Cluster::start_kept(place, &self.cancel, &self.progress)?;
+                if let Err(error) = cluster.create_database(DATABASE)
+                    && !format!("{error:#}").contains("already exists")
+                {
+                    return Err(error);
+                }
+                cluster
             }
         };
-        if let Err(error) = cluster.create_database(DATABASE)
-            && !format!("{error:#}").contains("already exists")
-        {
-            return Err(error);
-        }
         let control = write_url(&cluster, home, CONTROL_LOGIN)?;
         let data = write_url(&cluster, home, DATA_LOGIN)?;
         stack.environment.set_databases(&control, &data);
@@ -181,6 +184,23 @@ impl Builder {
     fn say(&self, what: &str) {
         (self.progress)(what);
     }
+}
+
+/// A cluster with the schema of this control plane, its login users without passwords.
+fn template(binaries: &Binaries) -> anyhow::Result<Template> {
+    let program = binaries.find("control-plane")?;
+    let metadata = program.metadata()?;
+    let built = metadata.modified()?.duration_since(UNIX_EPOCH)?;
+    let name = format!("{}-{}", metadata.len(), built.as_nanos());
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    Template::open(folder, &name, || {
+        let cluster = Cluster::start_temporary()?;
+        cluster.create_database(DATABASE)?;
+        let mut command = Command::new(&program);
+        command.arg("migrate").env_clear();
+        run_quietly(command.env("MIGRATE_DATABASE_URL", cluster.url(DATABASE)))?;
+        Ok(cluster)
+    })
 }
 
 /// Where a login user's connection string stands; nothing secret is in an environment.

@@ -309,6 +309,8 @@ pub const EVERY: &[Operation] = &[
     gives("GET /v1/approvals/{id}", "One of them, with what exactly would be sent; may wait for a change", &[("approval", "object")]).asks(&[("wait?", "integer")]),
     gives("POST /v1/approvals/{id}/approve", "Lets the call be made once", &[("approved", "boolean"), ("approvalRequestId", "uuid"), ("auditId", "uuid")]),
     gives("POST /v1/approvals/{id}/deny", "Turns the call down", &[("denied", "boolean"), ("approvalRequestId", "uuid"), ("auditId", "uuid")]),
+    gives("GET /v1/approvals/{id}/rule", "The rule that would allow calls like it from now on", &[("policyId", "uuid"), ("rule", "object"), ("position", "integer"), ("open", "[string]")]),
+    gives("POST /v1/approvals/{id}/rule", "Saves that rule, as it was shown", POLICY).takes(&[("rule", "object"), ("position", "integer")]),
     gives("GET /v1/audit", "The trail, newest first", &[("events", "[Event]"), ("nextCursor?", "string|null")]).asks(FILTER),
     Operation::new("GET /v1/audit/export", "The trail as a file", Answer::Text(&["text/csv", "application/json"])).asks(EXPORT),
     Operation::new("GET /v1/activity", "What agents did lately", Answer::Named("object")).asks(FILTER),

@@ -169,6 +169,8 @@ pub fn table() -> Vec<Route> {
         get("/v1/approvals/{id}", Agent(Viewer, S::ApprovalsRead), approvals::read),
         post("/v1/approvals/{id}/approve", Session(Approver), approvals::approve),
         post("/v1/approvals/{id}/deny", Session(Approver), approvals::deny),
+        get("/v1/approvals/{id}/rule", Session(Admin), approvals::rule::show),
+        post("/v1/approvals/{id}/rule", Session(Admin), approvals::rule::save),
         // Links of other makes, which decide nothing here
         get("/api/quick-action/{token}/approve", Open, quick_action::approve_or_deny),
         get("/api/quick-action/{token}/deny", Open, quick_action::approve_or_deny),

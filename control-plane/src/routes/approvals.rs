@@ -27,6 +27,7 @@ use crate::notices::approvals::Outcome;
 use crate::routes::workspace::user;
 
 pub mod preview;
+pub mod rule;
 pub mod shown;
 
 use shown::{Names, Shown};

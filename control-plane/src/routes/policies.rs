@@ -27,6 +27,7 @@ pub mod changes;
 mod draft;
 pub mod evaluate;
 pub mod parts;
+pub mod proposed;
 mod template;
 
 use draft::Draft;

@@ -32,13 +32,19 @@ impl Asking {
         asking
     }
 
-    /// Waits until every data plane has them: a connection made after them is unknown before.
     pub async fn rules(&self, request: &Value) {
         let world = &self.world;
         let body = json!({"rules": {"request": request, "response": []}});
         let path = format!("/v1/policies/{}/rules", self.policy);
         let answer = world.owner.put(&path, &body).await.unwrap();
         answer.expect(200).unwrap();
+        self.settled().await;
+    }
+
+    /// Waits until every data plane has all changes so far: a connection made after them is unknown
+    /// before.
+    pub async fn settled(&self) {
+        let world = &self.world;
         let base = world.url("/v2");
         let auth = json!({"kind": "bearer"});
         let later = world.owner.connect(&base, &auth, support::SECRET).await;

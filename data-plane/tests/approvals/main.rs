@@ -4,6 +4,7 @@
 
 mod asking;
 mod faults;
+mod from_now_on;
 mod people;
 mod redeeming;
 #[path = "../support/mod.rs"]

@@ -11,6 +11,7 @@ mod render;
 mod tests;
 
 pub use json::Json;
+pub(crate) use render::{compact, in_order};
 
 /// The bytes that will be sent, and what the caller says they are. All of it is untrusted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,7 +189,7 @@ impl<'a> Reading<'a> {
         match self.view() {
             View::Absent | View::Opaque(_) => None,
             View::Words(words) => Some(words),
-            View::Data(data) => Some(self.compact.get_or_init(|| render::compact(data))),
+            View::Data(data) => Some(self.compact.get_or_init(|| compact(data))),
         }
     }
 

@@ -21,6 +21,7 @@ pub mod origin;
 pub mod pattern;
 pub mod pii;
 mod prompt;
+pub mod proposal;
 pub mod response;
 pub mod rules;
 mod scan;

@@ -56,6 +56,15 @@ pub async fn open(
     tenant: &Tenant<'_>,
     approval: &Approval,
 ) -> Result<Option<Preview>, AppError> {
+    Ok(request(app, tenant, approval).await?.map(show))
+}
+
+/// As it was sealed, with its secrets: for nobody to see. `None` once it is over.
+pub async fn request(
+    app: &App,
+    tenant: &Tenant<'_>,
+    approval: &Approval,
+) -> Result<Option<Request>, AppError> {
     let Some(sealed) = approvals::sealed(tenant, approval.id).await? else {
         return Ok(None);
     };
@@ -69,8 +78,12 @@ pub async fn open(
     let text = key
         .open_request(&context, &sealed)
         .map_err(AppError::internal)?;
-    let request = serde_json::from_str(text.expose()).map_err(AppError::internal)?;
-    Ok(Some(show(request)))
+    serde_json::from_str(text.expose()).map_err(AppError::internal)
+}
+
+/// Whether something in it looks like a secret.
+pub fn holds_secrets(request: Request) -> bool {
+    show(request).masked > 0
 }
 
 fn show(request: Request) -> Preview {

@@ -1,9 +1,13 @@
 //! A request that is only asked about, and what a policy makes of it and of its answer.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use ah5_contracts::approval::{self, Request};
 use ah5_contracts::policy::Method;
+use ah5_policy::proposal::{self, Proposal, Unsayable};
 use ah5_policy::response::ResponseFilter;
 use ah5_policy::{Body, CanonicalUrl, Combined, CompiledPolicy, Decision, Facts, decide_all};
 use ah5_providers::catalogue;
@@ -64,6 +68,44 @@ impl Asked {
             bypass_pii_redaction: request.get("bypassPiiRedaction") == Some(&Value::Bool(true)),
             request_full_fields: request.get("requestFullFields") == Some(&Value::Bool(true)),
         })
+    }
+
+    /// A request that a person has been shown.
+    pub(super) fn approved(request: &Request, service: &str, now: i64) -> Result<Self, AppError> {
+        let invalid =
+            |why: &dyn std::fmt::Display| AppError::conflict(format!("Invalid call: {why}"));
+        let method = Method::from_name(&request.method).ok_or_else(|| invalid(&"its method"))?;
+        let mut headers = request.headers.iter();
+        let content_type = headers.find(|(name, _)| name == "content-type");
+        let body = match &request.body {
+            approval::Body::None => Vec::new(),
+            approval::Body::Text(text) => text.clone().into_bytes(),
+            approval::Body::Base64(text) => STANDARD.decode(text).map_err(|why| invalid(&why))?,
+        };
+        Ok(Self {
+            method,
+            url: CanonicalUrl::parse(&request.url).map_err(|why| invalid(&why))?,
+            body,
+            content_type: content_type.map(|(_, value)| value.clone()),
+            now,
+            service: service.to_owned(),
+            tenant: None,
+            bypass_pii_redaction: false,
+            request_full_fields: false,
+        })
+    }
+
+    pub(super) fn decide(&self, policy: &CompiledPolicy) -> Decision {
+        decide_all([policy], &self.facts()).decision
+    }
+
+    pub(super) fn propose(&self, label: &str) -> Result<Proposal, Unsayable> {
+        proposal::propose(
+            label,
+            self.method,
+            &self.url,
+            self.facts().body.unwrap_or_default(),
+        )
     }
 
     /// The decision in full, and what would be left of the answer, if one is given.

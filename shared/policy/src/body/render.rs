@@ -1,11 +1,15 @@
 //! Bodies as text again, for rules that search the whole of one.
 
+use std::borrow::Cow;
+
 use super::Json;
 use crate::number;
 
+type Member<'a> = (Cow<'a, str>, Json<'a>);
+
 /// Compact JSON: members in the order given, names that are numbers first in ascending order (as
 /// JavaScript keeps them), numbers in their shortest form.
-pub(super) fn compact(value: &Json<'_>) -> String {
+pub(crate) fn compact(value: &Json<'_>) -> String {
     let mut out = String::new();
     write(&mut out, value, Style::Exact);
     out
@@ -57,15 +61,11 @@ fn write(out: &mut String, value: &Json<'_>, style: Style) {
     }
 }
 
-fn write_members(
-    out: &mut String,
-    members: &[(std::borrow::Cow<'_, str>, Json<'_>)],
-    style: Style,
-) {
-    let mut ordered: Vec<_> = members.iter().collect();
-    if style != Style::Wire && members.iter().any(|(name, _)| index(name).is_some()) {
-        ordered.sort_by_key(|(name, _)| index(name).map_or(u64::MAX, u64::from));
-    }
+fn write_members(out: &mut String, members: &[Member<'_>], style: Style) {
+    let ordered = match style {
+        Style::Wire => members.iter().collect(),
+        Style::Exact | Style::Loose => in_order(members),
+    };
     out.push('{');
     let mut written = 0;
     for (name, value) in ordered {
@@ -83,6 +83,15 @@ fn write_members(
         }
     }
     out.push('}');
+}
+
+/// As [`compact`] writes them.
+pub(crate) fn in_order<'a, 'b>(members: &'a [Member<'b>]) -> Vec<&'a Member<'b>> {
+    let mut ordered: Vec<_> = members.iter().collect();
+    if members.iter().any(|(name, _)| index(name).is_some()) {
+        ordered.sort_by_key(|(name, _)| index(name).map_or(u64::MAX, u64::from));
+    }
+    ordered
 }
 
 fn comma(out: &mut String, before: usize) {

@@ -310,7 +310,7 @@ async fn an_exemption_is_of_one_workspace_alone() {
     let control = Http::new(format!("http://{}", stack.control_plane().listen));
     let known = Owner::sign_up(&control, stack.origin()).await.unwrap();
     let workspace = known.get("/v1/workspaces/current").await.unwrap().json();
-    let workspace = workspace["workspace"]["id"].as_str().unwrap();
+    let workspace = workspace["id"].as_str().unwrap();
     let (port, heard) = listening().await;
     let entry = format!("{workspace}@127.0.0.1:{port}=127.0.0.0/8");
     stack.set_env("SSRF_ALLOWLIST_HOSTS", &entry);

@@ -364,6 +364,14 @@ async fn panic_ends_consents_that_are_under_way() {
     assert_eq!(stopped.status, 200);
     assert_eq!(fixture.ends(&path).await, error(UNKNOWN));
     assert_eq!(fixture.connections().await, 0);
+    // So does the second step, with those that were begun since.
+    let path = fixture.way_back(&["openid"], "ann").await;
+    let digest = fixture.world.get(panic).await.json()["digest"].clone();
+    let digest = serde_json::json!({"digest": digest});
+    let revoke = format!("{panic}/revoke");
+    let revoked = fixture.world.post(&revoke, &digest).await;
+    assert_eq!(revoked.status, 200);
+    assert_eq!(fixture.ends(&path).await, error(UNKNOWN));
 }
 
 #[tokio::test]

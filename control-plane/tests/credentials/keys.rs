@@ -128,7 +128,7 @@ async fn a_key_is_stored_once_its_provider_takes_it() {
 async fn a_workspace_has_no_more_connections_than_it_may() {
     let fixture = Fixture::open().await;
     let current = fixture.world.get("/v1/workspaces/current").await.json();
-    let workspace = current["workspace"]["id"].as_str().unwrap();
+    let workspace = current["id"].as_str().unwrap();
     let almost = format!(
         "insert into ah5.t_connections
              (id, workspace_id, provider, service, label, base_url, auth, granted_scopes)

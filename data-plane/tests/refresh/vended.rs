@@ -1,10 +1,13 @@
 //! Tokens that are handed out (Model A): as good as new, with their real life, and never the one that
 //! makes others.
 
+use std::time::Duration;
+
 use ah5_testkit::client::Answer;
 use ah5_testkit::simulator::{Gate, Trouble};
 use http::Method;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::fixture::{Account, Fixture, until};
 
@@ -15,7 +18,7 @@ async fn vending() -> (Fixture, Account) {
     let path = "/v1/workspaces/current/vending";
     let on = fixture.owner.put(path, &json!({"modelA": true})).await;
     on.unwrap().expect(200).unwrap();
-    let models = "update ah5.t_policies set allowed_models = '{A,B}'";
+    let models = "update ah5.t_policies set allowed_models = '{A,B}', version = version + 1";
     fixture.sql(models).await;
     fixture.settled().await;
     fixture.stack.kill_control_plane();
@@ -112,7 +115,12 @@ async fn what_is_forbidden_while_a_token_is_renewed_is_not_handed_out() {
         fixture
             .sql("update ah5.t_policies set status = 'revoked'")
             .await;
-        until(|| async { ask(&fixture, &account).await.status == 403 }).await;
+        // Whoever comes before the replica has heard of that waits for the token, too.
+        until(|| async {
+            let asked = timeout(Duration::from_millis(500), ask(&fixture, &account));
+            asked.await.is_ok_and(|answer| answer.status == 403)
+        })
+        .await;
         fixture.endpoint.gate(Gate::Open);
     };
     let (answer, ()) = futures_util::future::join(first, forbidden).await;

@@ -58,7 +58,7 @@ async fn a_workspace_comes_over_with_its_credentials_and_they_are_called_with() 
     .await;
     // And a workspace that never was that product's.
     let theirs = here.get("/v1/workspaces/current").await.unwrap().json();
-    let theirs = theirs["workspace"]["id"].as_str().unwrap();
+    let theirs = theirs["id"].as_str().unwrap();
     let stranger = Uuid::new_v4();
     old.sql(&format!(
         "insert into t_users values ('{stranger}', 'evil@example.com', true, 'Old', null);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ah5_contracts::claims::MAX_AGENT_TOKEN_SECONDS;
+use ah5_contracts::id::WorkspaceId;
 use ah5_edge::connection::Drain;
 use ah5_edge::{Origin, client};
 use ah5_keyring::Source;
@@ -40,7 +41,8 @@ pub struct Config {
     pub failed_auth_per_minute: u32,
     /// Of everything without a limit of its own.
     pub general_per_quarter: u32,
-    pub plain_http_hosts: Vec<String>,
+    /// How many a workspace may have at most.
+    pub workspace_connections: i64,
     /// For what providers handed out and the database does not have yet.
     pub refresh_folder: PathBuf,
     /// Whom we may call, and how.
@@ -114,11 +116,11 @@ impl Config {
             token_per_minute: settings.positive("RATE_LIMIT_TOKEN_PER_MINUTE", 30),
             sign_in_per_minute: settings.positive("RATE_LIMIT_SIGN_IN_PER_MINUTE", 30),
             failed_auth_per_minute: settings.positive("RATE_LIMIT_FAILED_AUTH_PER_MINUTE", 300),
+            workspace_connections: settings.positive("WORKSPACE_MAX_CONNECTIONS", 500),
             general_per_quarter: settings.positive("RATE_LIMIT_PER_15_MINUTES", general),
             refresh_folder: settings
                 .path("REFRESH_DIR")
                 .unwrap_or_else(|| REFRESH_DIR.into()),
-            plain_http_hosts: settings.list("SSRF_ALLOWLIST_HOSTS"),
             drain: Drain::read(settings),
             keep_alive: Duration::from_millis(settings.positive("KEEP_ALIVE_MS", 75_000)),
             audit_retention_months: months(settings),
@@ -139,14 +141,9 @@ impl Config {
 }
 
 impl Config {
-    /// Whether the operator exempts this host (every port, or just this one).
-    pub fn allows_plain_http(&self, host: &str, port: u16) -> bool {
-        self.plain_http_hosts
-            .iter()
-            .any(|entry| match entry.rsplit_once(':') {
-                Some((name, exact)) => name == host && exact.parse() == Ok(port),
-                None => self.origin.is_loopback() && entry == host,
-            })
+    /// Whether the operator exempts this host and port for the workspace.
+    pub fn allows_plain_http(&self, workspace: WorkspaceId, host: &str, port: u16) -> bool {
+        self.outbound.exemptions.covers(workspace, host, port)
     }
 }
 

@@ -77,6 +77,7 @@ impl Entered {
     /// `known` is the connection whose credential it replaces: what is not typed stays as it is.
     pub fn read(
         app: &App,
+        workspace: WorkspaceId,
         service: &'static Service,
         input: &Input,
         known: Option<&Connection>,
@@ -84,8 +85,8 @@ impl Entered {
         match service.credential {
             Credential::ApiKey => api_key::read(service, input, known.is_none()),
             Credential::BotToken => bot::read(service, input),
-            Credential::Custom => custom::read(app, service, input, known),
-            Credential::Email => mailbox::read(app, service, input, known),
+            Credential::Custom => custom::read(app, workspace, service, input, known),
+            Credential::Email => mailbox::read(way(app, workspace), service, input, known),
             Credential::Oauth | Credential::OauthCustom => Err(AppError::conflict(
                 "This connection uses OAuth reauthorization instead of inline credential updates",
             )),
@@ -123,7 +124,7 @@ impl Entered {
                 metadata: json!({}),
                 detail: String::new(),
             })),
-            Credential::Email => mailbox::try_out(self, app, purpose).await,
+            Credential::Email => mailbox::try_out(self, way(app, owner.workspace), purpose).await,
             Credential::Oauth => probe::by_token(self, app, owner).await,
         }
     }
@@ -204,6 +205,14 @@ impl From<Told> for AppError {
     }
 }
 
+/// The workspace's way to mail servers.
+fn way(app: &App, workspace: WorkspaceId) -> ah5_mail::Way<'_> {
+    ah5_mail::Way {
+        net: &app.net,
+        workspace,
+    }
+}
+
 /// What a person typed into a field, without the blanks around it.
 fn typed(input: &Input, name: &str, missing: &str) -> AppResult<String> {
     let text = input.optional_text(name)?.unwrap_or_default();
@@ -225,6 +234,6 @@ fn key(text: String, field: &str) -> AppResult<SecretText> {
     Ok(secret)
 }
 
-const MIN_SECRET: usize = 8;
-const MAX_SECRET: usize = 8192;
+pub const MIN_SECRET: usize = 8;
+pub const MAX_SECRET: usize = 8192;
 const PASSING: &str = "This may be a temporary network issue.";

@@ -27,6 +27,7 @@ mod page;
 mod panic;
 mod passkey;
 mod people;
+mod room;
 mod router;
 mod routes;
 mod serve;

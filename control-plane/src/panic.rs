@@ -138,7 +138,6 @@ pub async fn revoke(
         return Ok(None);
     }
     pending_connections::delete_all(tenant).await?;
-    pending_connections::delete_all(tenant).await?;
     let mut revoked = Vec::new();
     for connection in radius.connections {
         let Some(connection) = connections::lock(tenant, connection.id).await? else {

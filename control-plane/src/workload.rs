@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ah5_contracts::id::WorkspaceId;
 use ah5_net::Upstreams;
 use ah5_security::id_token::IssuerKeys;
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub struct Issuers {
 /// Where keys come from. Another admin who names another place for the same issuer has other keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
+    /// Keys are fetched as one workspace may, and are good for no other.
+    pub workspace: WorkspaceId,
     pub issuer: String,
     /// If not where the issuer's own discovery document says.
     pub jwks_uri: Option<String>,
@@ -60,7 +63,7 @@ pub fn is_ours(app: &App, issuer: &str) -> bool {
 }
 
 /// Whether keys may come from here at all.
-pub fn may_ask(app: &App, url: &str) -> bool {
+pub fn may_ask(app: &App, workspace: WorkspaceId, url: &str) -> bool {
     let Ok(parsed) = Url::parse(url) else {
         return false;
     };
@@ -68,7 +71,8 @@ pub fn may_ask(app: &App, url: &str) -> bool {
         && parsed.password().is_none()
         && parsed.fragment().is_none()
         && url.bytes().all(|b| b.is_ascii_graphic());
-    plain && app.issuers.fetch.is_safe(&parsed) && !is_ours(app, url)
+    let fetch = app.issuers.fetch.of(workspace);
+    plain && fetch.is_safe(&parsed) && !is_ours(app, url)
 }
 
 // === impl Issuers ===
@@ -99,7 +103,7 @@ impl Issuers {
         let slot = self.slot(place);
         let turn = slot.turns.clone().try_acquire_owned();
         let turn = turn.map_err(|_| Unavailable)?;
-        let (fetch, place) = (self.fetch.clone(), place.clone());
+        let (fetch, place) = (self.fetch.of(place.workspace), place.clone());
         // On its own: whoever asked may go away, and the others must not go without keys for that.
         let asked = tokio::spawn(async move {
             let _turn = turn;

@@ -73,7 +73,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         config.database.clone(),
         config.listen_database,
         ring.clone(),
-        Box::new(move |host, port| exempt.is_exempt(host, port)),
+        Box::new(move |workspace, host, port| exempt.is_exempt(workspace, host, port)),
     );
     let origins = config.origin.spellings();
     let plane = Arc::new(Plane {

@@ -67,7 +67,7 @@ impl Installation {
             data.clone(),
             data,
             self.ring().into(),
-            Box::new(|_, _| false),
+            Box::new(|_, _, _| false),
         )
     }
 

@@ -3,7 +3,7 @@
 
 mod support;
 
-use ah5_testkit::client::{Answer, Call};
+use ah5_testkit::client::{Agent, Answer, Call};
 use http::Method;
 use serde_json::{Value, json};
 use support::World;
@@ -59,6 +59,22 @@ impl Gmail {
         answer.expect(200).unwrap();
     }
 
+    /// Until the replica knows everything that is so now: who comes with the token of an agent that is
+    /// new has the workspace read anew.
+    async fn settled(&self) {
+        let world = &self.world;
+        let made = world.owner.create_agent("news").await.unwrap();
+        let news = Agent::ready(&world.control, world.stack.origin(), made).await;
+        let news = news.unwrap();
+        let nowhere = uuid::Uuid::new_v4().to_string();
+        world
+            .until(|| async {
+                let call = news.proxy(&nowhere, Method::GET, "/");
+                world.send(call).await.status == 404
+            })
+            .await;
+    }
+
     async fn ask(&self) -> Answer {
         let body = json!({"model": "A", "connectionId": self.id});
         let call = self.world.agent.call(Method::POST, "/v1/vault/execute");
@@ -97,11 +113,10 @@ async fn a_token_is_handed_out_once_an_owner_says_so_and_a_policy_too() {
     gmail.allow(&json!({"modelA": true})).await;
     // The policy that does not list it stands, whatever others say.
     gmail.policy(&json!({})).await.expect(201).unwrap();
-    for _ in 0..5 {
-        let (status, error, hint) = said(&gmail.ask().await);
-        assert_eq!((status, &*error), (403, NO_POLICY));
-        assert!(hint.contains("Model B"), "{hint}");
-    }
+    gmail.settled().await;
+    let (status, error, hint) = said(&gmail.ask().await);
+    assert_eq!((status, &*error), (403, NO_POLICY));
+    assert!(hint.contains("Model B"), "{hint}");
     let listed = gmail.world.owner.get("/v1/policies").await.unwrap().json();
     let first = listed["policies"][0]["id"].as_str().unwrap().to_owned();
     let gone = gmail
@@ -147,6 +162,62 @@ async fn nothing_is_handed_out_until_an_owner_turns_it_on() {
     gmail.allow(&json!({"modelA": false})).await;
     let (_, error, _) = said(&gmail.ask_until(403).await);
     assert_eq!(error, NO_POLICY);
+}
+
+/// A replica that does not know of a revocation yet asks before anything leaves.
+#[tokio::test]
+async fn what_was_revoked_a_moment_ago_or_cannot_be_written_down_stays_here() {
+    let gmail = Gmail::good_for(Some(1800)).await;
+    gmail.allow(&json!({"modelA": true})).await;
+    gmail.policy(&json!({})).await.expect(201).unwrap();
+    gmail.ask_until(200).await;
+
+    let mut other = gmail.world.database().await;
+    let held = other.transaction().await.unwrap();
+    let row = format!(
+        "select from ah5.t_connections where id = '{}' for update",
+        gmail.id
+    );
+    held.batch_execute(&row).await.unwrap();
+    let answer = gmail.ask().await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(!answer.contains(TOKEN));
+    held.rollback().await.unwrap();
+    assert_eq!(gmail.ask().await.status, 200);
+
+    // Without the triggers that tell the replicas.
+    let unseen = format!(
+        "set session_replication_role = replica;
+         update ah5.t_connections set status = 'revoked' where id = '{}'",
+        gmail.id
+    );
+    other.batch_execute(&unseen).await.unwrap();
+    let answer = gmail.ask().await;
+    assert_eq!(answer.status, 409, "{}", answer.text());
+    assert!(!answer.contains(TOKEN));
+}
+
+#[tokio::test]
+async fn outside_of_a_policys_hours_nothing_is_handed_out() {
+    let gmail = Gmail::good_for(Some(1800)).await;
+    gmail.allow(&json!({"modelA": true})).await;
+    // Yesterday, wherever on earth it is today.
+    let now = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(72);
+    let day = now.to_zoned(jiff::tz::TimeZone::UTC).weekday();
+    let day = day.to_sunday_zero_offset();
+    let window = json!([{"dayOfWeek": day, "startHour": 0, "endHour": 24, "timezone": "UTC"}]);
+    gmail
+        .policy(&json!({"timeWindows": window}))
+        .await
+        .expect(201)
+        .unwrap();
+    gmail
+        .world
+        .until(|| async { !said(&gmail.ask().await).1.contains("No policy") })
+        .await;
+    let answer = gmail.ask().await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert!(!answer.contains(TOKEN));
 }
 
 #[tokio::test]
@@ -238,6 +309,36 @@ async fn only_tokens_by_oauth_are_for_agents() {
     let refused = world.owner.post("/v1/policies", &policy).await.unwrap();
     assert_eq!(said(&refused).0, 400);
     assert!(said(&refused).1.starts_with("Model A is not supported for"));
+    // A row that says so all the same: the key is none of OAuth's, however long it lives.
+    let on = json!({"modelA": true});
+    let path = "/v1/workspaces/current/vending";
+    world
+        .owner
+        .put(path, &on)
+        .await
+        .unwrap()
+        .expect(200)
+        .unwrap();
+    world.allow(&["GET"], "/**").await;
+    let connection = &world.connection;
+    world
+        .sql(&format!(
+            "update ah5.t_policies set allowed_models = '{{A}}', version = version + 1
+             where connection_id = '{connection}';
+             update ah5.t_connection_credentials set expires_at = now() + interval '1 hour'
+             where connection_id = '{connection}'"
+        ))
+        .await;
+    let body = json!({"model": "A", "connectionId": connection});
+    let call = world.agent.call(Method::POST, "/v1/vault/execute");
+    let call = call.json(&body);
+    world
+        .until(|| async {
+            said(&world.send(call.clone()).await)
+                .2
+                .contains("Only OAuth access tokens")
+        })
+        .await;
 }
 
 struct Resolver<'a> {
@@ -401,6 +502,7 @@ async fn a_keys_connection_stays_healthy_when_its_key_is_resolved() {
 #[tokio::test]
 async fn panic_stops_agents_first_and_connections_only_as_they_were_seen() {
     let gmail = Gmail::good_for(Some(1800)).await;
+    gmail.allow(&json!({"modelA": true, "resolve": true})).await;
     let world = &gmail.world;
     let path = "/v1/workspaces/current/panic";
     let seen = world.owner.get(path).await.unwrap().expect(200).unwrap();
@@ -415,6 +517,13 @@ async fn panic_stops_agents_first_and_connections_only_as_they_were_seen() {
     world
         .until(|| async { gmail.ask().await.status == 401 })
         .await;
+    // Turning the agent on again turns on nothing else.
+    let vends = format!(
+        "select count(*) from ah5.t_workspaces w join ah5.t_agents a on a.workspace_id = w.id
+         where a.id = '{}' and (w.vends_tokens or w.resolves_credentials)",
+        world.agent.id
+    );
+    assert_eq!(world.number(&vends).await, 0);
     world.owner.enable(&world.agent.id).await.unwrap();
     // Something new has come up since it was looked at.
     let slack = Sealed {

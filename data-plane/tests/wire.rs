@@ -9,9 +9,12 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ah5_harness::stack::Stack;
 use ah5_testkit::certificates::{Authority, crypto};
+use ah5_testkit::client::{Agent, Http, Owner};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
@@ -20,7 +23,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName};
 use support::World;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -297,6 +300,78 @@ async fn a_call_that_has_been_through_us_is_not_made_again() {
         .await;
     answer.expect(508).unwrap();
     assert!(world.seen("/v2/echo/loop").await.is_empty());
+}
+
+/// What listens here is exempted for one workspace; the replica that serves it serves others, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exemption_is_of_one_workspace_alone() {
+    let builder = support::settings(Stack::builder().front_door(false));
+    let mut stack = builder.data_planes(1).simulator(false).start().unwrap();
+    let control = Http::new(format!("http://{}", stack.control_plane().listen));
+    let known = Owner::sign_up(&control, stack.origin()).await.unwrap();
+    let workspace = known.get("/v1/workspaces/current").await.unwrap().json();
+    let workspace = workspace["id"].as_str().unwrap();
+    let (port, heard) = listening().await;
+    let entry = format!("{workspace}@127.0.0.1:{port}=127.0.0.0/8");
+    stack.set_env("SSRF_ALLOWLIST_HOSTS", &entry);
+    stack.restart_data_plane(0).unwrap();
+    let control = Http::new(format!(
+        "http://{}",
+        stack.add_control_plane().unwrap().listen
+    ));
+    let plane = Http::new(format!("http://{}", stack.data_plane(0).listen));
+
+    let first = Owner::sign_in(&control, stack.origin(), &known.email, &known.password);
+    let first = first.await.unwrap();
+    let second = Owner::sign_up(&control, stack.origin()).await.unwrap();
+    let bearer = serde_json::json!({"kind": "bearer"});
+    let plain = format!("http://127.0.0.1:{port}");
+    assert!(
+        second
+            .connect(&plain, &bearer, support::SECRET)
+            .await
+            .is_err()
+    );
+    let tls = format!("https://127.0.0.1:{port}");
+    for (owner, base, status) in [(&second, &tls, 403), (&first, &plain, 200)] {
+        let connection = owner.connect(base, &bearer, support::SECRET).await.unwrap();
+        let agent = owner.create_agent("bot").await.unwrap();
+        let agent = Agent::ready(&control, stack.origin(), agent).await.unwrap();
+        let lists =
+            serde_json::json!([{"baseUrl": base, "methods": ["GET"], "pathPatterns": ["/**"]}]);
+        owner.allow(&agent.id, &connection, &lists).await.unwrap();
+        let call = agent.proxy(&connection, http::Method::GET, "/");
+        let mut answer = plane.send(call.clone()).await.unwrap();
+        for _ in 0..1000 {
+            if !answer.contains("No policy") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            answer = plane.send(call.clone()).await.unwrap();
+        }
+        assert_eq!(answer.status, status, "{}", answer.text());
+        let blocked = answer.contains("Blocked: request to private IP address 127.0.0.1");
+        assert_eq!(blocked, status == 403);
+        assert_eq!(heard.load(Ordering::SeqCst), usize::from(status == 200));
+    }
+}
+
+/// Answers everybody, and counts them.
+async fn listening() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut head = [0; 4096];
+            let _ = tcp.read(&mut head).await;
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
+            let _ = tcp.write_all(answer.as_bytes()).await;
+        }
+    });
+    (port, heard)
 }
 
 #[tokio::test]

@@ -57,6 +57,17 @@ pub enum Via {
 // === impl Caller ===
 
 impl Caller {
+    /// A person's credential that no browser session stands behind.
+    pub const fn is_by_token(&self) -> bool {
+        matches!(
+            self,
+            Self::User {
+                via: Via::Personal { .. },
+                ..
+            }
+        )
+    }
+
     pub const fn workspace(&self) -> WorkspaceId {
         match self {
             Self::Agent { workspace, .. } | Self::User { workspace, .. } => *workspace,

@@ -48,7 +48,8 @@ impl Webhook {
         channel: &Channel,
     ) -> Result<Option<Self>, AppError> {
         let text = setting(channel, "url");
-        let (Ok(url), Some(sealed)) = (check_url(app, text), &channel.sealed) else {
+        let (Ok(url), Some(sealed)) = (check_url(app, tenant.workspace(), text), &channel.sealed)
+        else {
             return Ok(None);
         };
         let Some(key) = data_key(app, tenant).await? else {
@@ -118,7 +119,7 @@ pub fn context(workspace: WorkspaceId, url: &str) -> ChannelContext<'_> {
 }
 
 /// What a name resolves to is judged at every sending; this says early what can't be right.
-pub fn check_url(app: &App, text: &str) -> Result<Url, AppError> {
+pub fn check_url(app: &App, workspace: WorkspaceId, text: &str) -> Result<Url, AppError> {
     let fault = |why: &str| AppError::bad_request(format!("body/config/url {why}"));
     if text.len() > MAX_URL {
         return Err(fault("is too long"));
@@ -132,7 +133,7 @@ pub fn check_url(app: &App, text: &str) -> Result<Url, AppError> {
         Host::Ipv4(ip) => ip.to_string(),
         Host::Ipv6(ip) => ip.to_string(),
     };
-    let exempt = app.config.outbound.exemptions.covers(&name, port);
+    let exempt = app.config.allows_plain_http(workspace, &name, port);
     if url.scheme() != "https" && !(url.scheme() == "http" && exempt) {
         return Err(fault("must use https"));
     }

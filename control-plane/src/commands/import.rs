@@ -1,6 +1,7 @@
 //! `control-plane import`: brings workspaces over from the database of another product, with the
 //! credentials in them. They are opened with that product's key and sealed as ours at once; nothing
-//! else here ever reads its envelopes. Ids are kept, so it can be run again: what is there stays.
+//! else here ever reads its envelopes. Ids are kept, so it can be run again: what is there stays. A
+//! workspace that is here and did not come from the same source, by its key, is never written to.
 
 use std::fmt::Write as _;
 
@@ -9,13 +10,14 @@ use ah5_contracts::id::WorkspaceId;
 use ah5_security::secret::SecretText;
 use ah5_settings::Settings;
 use ah5_store::database::Database;
-use ah5_store::import as source;
+use ah5_store::import::{self as source, Unreadable};
 use anyhow::Context as _;
 use serde_json::json;
 
 use crate::app::App;
 
 mod credential;
+mod mailbox;
 mod v1;
 mod workspace;
 
@@ -66,6 +68,9 @@ pub async fn run(app: App, from: Foreign, dry_run: bool) -> anyhow::Result<Strin
     let workspaces = source::workspaces(&client).await;
     let mut report = Report::default();
     for workspace in workspaces.context("the database to import from")? {
+        let Some(workspace) = report.readable("workspace", workspace) else {
+            continue;
+        };
         let id = WorkspaceId::from_uuid(workspace.id);
         let moved = Move {
             app: &app,
@@ -104,6 +109,24 @@ impl Report {
     fn leave_out(&mut self, what: &str, id: uuid::Uuid, why: &str) {
         self.left_out
             .push(format!("{what} {id}: {}", super::plain(why)));
+    }
+
+    /// What came of a row; `what` it is, and where it is counted if it came over.
+    fn note(
+        &mut self,
+        (what, id): (&str, uuid::Uuid),
+        came: Result<(), String>,
+        counted: fn(&mut Self) -> &mut usize,
+    ) {
+        match came {
+            Ok(()) => *counted(self) += 1,
+            Err(why) => self.leave_out(what, id, &why),
+        }
+    }
+
+    fn readable<T>(&mut self, what: &str, row: Result<T, Unreadable>) -> Option<T> {
+        row.map_err(|bad| self.leave_out(what, bad.id, &bad.why))
+            .ok()
     }
 
     fn shown(&self, dry_run: bool) -> anyhow::Result<String> {

@@ -1,6 +1,7 @@
 //! The key of any HTTP service at all, which nobody knows how to try.
 
 use ah5_contracts::connection::Auth;
+use ah5_contracts::id::WorkspaceId;
 use ah5_providers::custom::Custom;
 use ah5_providers::service::Service;
 use ah5_security::secret::SecretText;
@@ -16,6 +17,7 @@ use crate::input::Input;
 
 pub fn read(
     app: &App,
+    workspace: WorkspaceId,
     service: &'static Service,
     input: &Input,
     known: Option<&Connection>,
@@ -29,7 +31,7 @@ pub fn read(
         Some(known) => known.base_url.clone(),
         None => input.text("baseUrl")?,
     };
-    let plain_http = |host: &str, port| app.config.allows_plain_http(host, port);
+    let plain_http = |host: &str, port| app.config.allows_plain_http(workspace, host, port);
     let checked = Custom::check(&base_url, auth, &secret, plain_http)
         .map_err(|fault| AppError::bad_request(format!("body/{fault}")))?;
     let preview = preview("API key", secret.expose());

@@ -2,7 +2,7 @@
 
 use ah5_contracts::connection::{Auth, Mail, MailSecurity, MailServer};
 use ah5_mail::settings::{Protocol, Typed, check};
-use ah5_mail::{Fault, try_imap, try_smtp};
+use ah5_mail::{Fault, Way, try_imap, try_smtp};
 use ah5_providers::service::Service;
 use ah5_security::secret::SecretText;
 use ah5_store::connections::Connection;
@@ -11,12 +11,11 @@ use serde_json::json;
 
 use super::preview::preview;
 use super::{Account, Entered, MAX_SECRET, MIN_SECRET, Outcome, PASSING, Purpose, Told};
-use crate::app::App;
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
 
 pub fn read(
-    app: &App,
+    way: Way<'_>,
     service: &'static Service,
     input: &Input,
     known: Option<&Connection>,
@@ -38,8 +37,8 @@ pub fn read(
     let username = username.unwrap_or_else(|| email.clone());
     let imap = stored.as_ref().map(|mail| &mail.imap);
     let smtp = stored.as_ref().map(|mail| &mail.smtp);
-    let imap = server(app, Protocol::Imap, input, imap, &username)?;
-    let smtp = server(app, Protocol::Smtp, input, smtp, &username)?;
+    let imap = server(way, Protocol::Imap, input, imap, &username)?;
+    let smtp = server(way, Protocol::Smtp, input, smtp, &username)?;
     let secret = password(input)?;
     let base_url = service.base_url().cloned();
     let base_url = base_url.ok_or_else(|| AppError::internal("mail has no base URL"))?;
@@ -60,17 +59,17 @@ pub fn read(
     })
 }
 
-pub async fn try_out(entered: &Entered, app: &App, purpose: Purpose) -> AppResult<Outcome> {
+pub async fn try_out(entered: &Entered, way: Way<'_>, purpose: Purpose) -> AppResult<Outcome> {
     let mail = entered.mail.as_ref();
     let mail = mail.ok_or_else(|| AppError::internal("a mailbox without servers"))?;
-    let (net, password) = (&app.net, &entered.secret);
-    let folders = match try_imap(net, &mail.imap, password).await {
+    let password = &entered.secret;
+    let folders = match try_imap(way, &mail.imap, password).await {
         Ok(folders) => folders,
         Err(fault) => return Ok(failed("IMAP", purpose, &fault)),
     };
     // Of a mailbox that is in use reading it is proof enough: a test hands nothing in.
     if purpose == Purpose::Store
-        && let Err(fault) = try_smtp(net, &mail.smtp, password).await
+        && let Err(fault) = try_smtp(way, &mail.smtp, password).await
     {
         return Ok(failed("SMTP", purpose, &fault));
     }
@@ -83,7 +82,7 @@ pub async fn try_out(entered: &Entered, app: &App, purpose: Purpose) -> AppResul
 
 /// What is not typed stays as it is, as long as the server does.
 fn server(
-    app: &App,
+    way: Way<'_>,
     protocol: Protocol,
     input: &Input,
     stored: Option<&MailServer>,
@@ -105,7 +104,7 @@ fn server(
         security: security.unwrap_or_else(|| protocol.usual(port)),
         username,
     };
-    check(protocol, typed, &app.net).map_err(|why| AppError::bad_request(format!("body/{why}")))
+    check(protocol, typed, way).map_err(|why| AppError::bad_request(format!("body/{why}")))
 }
 
 /// `imapTls: false` means a server that begins unprotected, and no less than STARTTLS there. What

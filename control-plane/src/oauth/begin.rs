@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{AppError, AppResult};
-use crate::vault;
+use crate::{room, vault};
 
 use super::clients;
 
@@ -27,6 +27,8 @@ pub struct Wanted {
     pub scopes: Vec<String>,
     pub reauth: Option<ConnectionId>,
     pub metadata: Value,
+    /// Nobody has said in a browser of ours that they want it.
+    pub asks_first: bool,
 }
 
 #[derive(Serialize)]
@@ -69,6 +71,9 @@ pub async fn begin(
     wanted: &Wanted,
     shared: String,
 ) -> AppResult<Begun> {
+    if wanted.reauth.is_none() {
+        room::check(app, tenant).await?;
+    }
     let redirect_uri = &*redirect_uri_by(app, client, shared);
     let (state, verifier) = (random::token(""), authorize::verifier());
     let consent = Consent {
@@ -131,6 +136,7 @@ pub async fn keep(
         metadata: &wanted.metadata,
         sealed_secret,
         by,
+        asks_first: wanted.asks_first,
         life_seconds,
     };
     if pending_connections::insert(tenant, &new).await? {
@@ -167,13 +173,30 @@ pub fn about(
     (service, base_url): (&str, &str),
     app: Option<OAuthAppId>,
     reauth: Option<ConnectionId>,
+    asks_first: bool,
 ) -> String {
-    json!([user, service, base_url, app, reauth]).to_string()
+    let mut about = vec![
+        json!(user),
+        json!(service),
+        json!(base_url),
+        json!(app),
+        json!(reauth),
+    ];
+    if asks_first {
+        about.push(json!("asks first"));
+    }
+    Value::Array(about).to_string()
 }
 
 pub fn about_of(pending: &Pending) -> String {
     let place = (&*pending.service, &*pending.base_url);
-    about(pending.user, place, pending.oauth_app, pending.reauth)
+    about(
+        pending.user,
+        place,
+        pending.oauth_app,
+        pending.reauth,
+        pending.asks_first,
+    )
 }
 
 // === impl Wanted ===
@@ -181,7 +204,7 @@ pub fn about_of(pending: &Pending) -> String {
 impl Wanted {
     pub fn about(&self, client: &Client) -> String {
         let place = (&*self.service, &*self.base_url);
-        about(self.user, place, client.app, self.reauth)
+        about(self.user, place, client.app, self.reauth, self.asks_first)
     }
 }
 

@@ -12,7 +12,7 @@ use ah5_store::tenant::Tenant;
 
 use crate::app::App;
 use crate::error::AppError;
-use crate::vault;
+use crate::{room, vault};
 
 use super::begin::{SECRET, about_of, context, token_url};
 use super::finish::{self, Done};
@@ -73,6 +73,10 @@ pub async fn secret(
 ) -> Result<SecretText, Failed> {
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
+    // Before there are tokens that nothing would keep.
+    if pending.reauth.is_none() {
+        room::check(app, &tenant).await?;
+    }
     let key = vault::key(app, &tenant).await?;
     tenant.commit().await?;
     let token_url = token_url(client)?;

@@ -14,12 +14,13 @@ use ah5_security::vault::{DataKey, SealContext};
 use ah5_store::connections::{self, Connection, NewConnection, NewOAuth, Renewed};
 use ah5_store::credentials;
 use ah5_store::pending_connections::Pending;
+use ah5_store::revocations::{self, Unwanted};
 use ah5_store::tenant::Tenant;
 use serde_json::{Value, json};
 
 use crate::app::{App, Record};
 use crate::error::AppError;
-use crate::vault;
+use crate::{room, vault};
 
 use super::account::{self, Account};
 use super::begin::token_url;
@@ -64,10 +65,10 @@ pub async fn finish(
     let key = vault::key(app, &tenant).await?;
     let done = match pending.reauth {
         Some(connection) => renew(app, &tenant, &key, pending, connection, &grant).await?,
-        None => create(app, &tenant, &key, pending, &grant).await?,
+        None => Ok(create(app, &tenant, &key, pending, &grant).await?),
     };
     tenant.commit().await?;
-    Ok(done)
+    done.map_err(Failed::told)
 }
 
 /// Before a token goes there: where a service's credential may go is in the catalogue.
@@ -90,6 +91,7 @@ async fn create(
     pending: &Pending,
     grant: &Grant<'_>,
 ) -> Result<Done, Failed> {
+    room::check(app, tenant).await?;
     let id = ConnectionId::random();
     let (sealed, sealed_refresh) =
         grant.seal(tenant, key, &pending.service, (id, 1), &pending.base_url);
@@ -126,6 +128,7 @@ async fn create(
     })
 }
 
+/// A refusal leaves behind that the new tokens are taken back at the provider.
 async fn renew(
     app: &App,
     tenant: &Tenant<'_>,
@@ -133,11 +136,13 @@ async fn renew(
     pending: &Pending,
     id: ConnectionId,
     grant: &Grant<'_>,
-) -> Result<Done, Failed> {
+) -> Result<Result<Done, &'static str>, Failed> {
     let connection = connections::lock(tenant, id).await?;
-    let connection = connection.filter(|connection| connection.status != "revoked");
     let connection = connection.ok_or_else(|| Failed::told(REVOKED))?;
-    check_account(&connection, &grant.account)?;
+    if let Err(why) = check(&connection, &grant.account) {
+        grant.give_back(tenant, key, &connection).await?;
+        return Ok(Err(why));
+    }
     // Whoever refreshes at the same time writes another version: then it is tried with that one.
     for _ in 0..ATTEMPTS {
         let old = credentials::get(tenant, id).await?;
@@ -161,20 +166,23 @@ async fn renew(
             let details = grant.details(pending, &connection.label);
             let record = Record::new(actor(pending), Action::ConnectionReauthorized, details);
             app.record(tenant, record.connection(id)).await?;
-            return Ok(Done {
+            return Ok(Ok(Done {
                 connection: id,
                 policy: None,
-            });
+            }));
         }
     }
     Err(AppError::unavailable().into())
 }
 
 /// Policies were written for one account; another must not slip under them.
-fn check_account(connection: &Connection, account: &Account) -> Result<(), Failed> {
+fn check(connection: &Connection, account: &Account) -> Result<(), &'static str> {
+    if connection.status == "revoked" {
+        return Err(REVOKED);
+    }
     match (&connection.account, &account.name) {
-        (Some(known), Some(now)) if known != now => Err(Failed::told(OTHER_ACCOUNT)),
-        (Some(_), None) => Err(Failed::told(UNKNOWN_ACCOUNT)),
+        (Some(known), Some(now)) if known != now => Err(OTHER_ACCOUNT),
+        (Some(_), None) => Err(UNKNOWN_ACCOUNT),
         _ => Ok(()),
     }
 }
@@ -221,6 +229,31 @@ impl Grant<'_> {
         )
     }
 
+    /// To the provider. Of an account that it does not name it is not known what else would go.
+    async fn give_back(
+        &self,
+        tenant: &Tenant<'_>,
+        key: &DataKey,
+        connection: &Connection,
+    ) -> Result<(), Failed> {
+        let Some(account) = &self.account.name else {
+            return Ok(());
+        };
+        let (service, base_url) = (&connection.service, &connection.base_url);
+        let place = (connection.id, revocations::UNWANTED);
+        let (access, refresh) = self.seal(tenant, key, service, place, base_url);
+        let unwanted = Unwanted {
+            auth: &serde_json::to_value(Auth::Bearer).map_err(AppError::internal)?,
+            token_url: &self.token_url,
+            oauth_app: self.client.app,
+            account,
+            is_refresh: refresh.is_some(),
+            sealed: refresh.as_ref().unwrap_or(&access),
+        };
+        revocations::queue_unwanted(tenant, connection.id, &unwanted).await?;
+        Ok(())
+    }
+
     fn details(&self, pending: &Pending, label: &str) -> Value {
         json!({
             "provider": pending.provider, "service": pending.service, "label": label,
@@ -239,15 +272,15 @@ mod tests {
             name: name.map(str::to_owned),
             ..Account::default()
         };
-        let check = |known: Option<&str>, now: Option<&str>| {
+        let fits = |known: Option<&str>, now: Option<&str>| {
             let connection = Connection {
                 account: known.map(str::to_owned),
                 ..connection()
             };
-            check_account(&connection, &account(now)).is_ok()
+            check(&connection, &account(now)).is_ok()
         };
-        assert!(check(Some("1"), Some("1")) && check(None, Some("1")) && check(None, None));
-        assert!(!check(Some("1"), Some("2")) && !check(Some("1"), None));
+        assert!(fits(Some("1"), Some("1")) && fits(None, Some("1")) && fits(None, None));
+        assert!(!fits(Some("1"), Some("2")) && !fits(Some("1"), None));
     }
 
     fn connection() -> Connection {

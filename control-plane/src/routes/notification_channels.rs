@@ -54,7 +54,7 @@ pub async fn put(
 ) -> AppResult {
     let kind = kind_of(&input)?;
     let connection = connection_of(&input, kind)?;
-    let config = address::check(&app, kind, input.value("config"))?;
+    let config = address::check(&app, caller.workspace(), kind, input.value("config"))?;
     code::may_mail(&app, kind, &config).await?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;

@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use ah5_contracts::audit::Action;
-use ah5_contracts::id::OAuthAppId;
+use ah5_contracts::id::{OAuthAppId, WorkspaceId};
 use ah5_oauth::client::{Client, Dialect, dialect_of};
 use ah5_providers::catalogue;
 use ah5_providers::custom;
@@ -44,7 +44,7 @@ pub async fn save(
     Extension(caller): Extension<Caller>,
     input: Input,
 ) -> AppResult {
-    let given = Given::read(&app, &input)?;
+    let given = Given::read(&app, caller.workspace(), &input)?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let old = old(&tenant, &given).await?;
@@ -122,7 +122,7 @@ struct Given {
 // === impl Given ===
 
 impl Given {
-    fn read(app: &App, input: &Input) -> AppResult<Self> {
+    fn read(app: &App, workspace: WorkspaceId, input: &Input) -> AppResult<Self> {
         let providers: Vec<&str> = catalogue::dialects().map(|it| &*it.provider).collect();
         let known = [&providers[..], &[custom::PROVIDER]].concat();
         // Missing is another fault than unknown.
@@ -150,7 +150,7 @@ impl Given {
             secret,
             tenant: tenant.filter(|tenant| has_tenants && !tenant.is_empty()),
             endpoints: match is_own {
-                true => Some(endpoints::read(app, input)?),
+                true => Some(endpoints::read(app, workspace, input)?),
                 false => None,
             },
             label: label(input)?,

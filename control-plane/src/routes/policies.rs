@@ -42,7 +42,7 @@ pub async fn create(
         (input.id("agentId")?, input.id("connectionId")?);
     let wanted = Wanted::read(&input)?;
     let mut draft = Draft::default();
-    draft.read(&app, &input)?;
+    draft.read(&app, caller.workspace(), &input)?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     if agents::get(&tenant, agent).await?.is_none() {
@@ -57,7 +57,7 @@ pub async fn create(
         scopes: &account.granted_scopes,
     };
     draft.complete(&input, &wanted, account)?;
-    draft.compile(&app)?;
+    draft.compile(&app, caller.workspace())?;
     let id = PolicyId::random();
     policies::insert(&tenant, id, agent, connection, &draft.settings()).await?;
     let stored = find(&tenant, id).await?;
@@ -99,9 +99,9 @@ pub async fn import(
     };
     let mut draft = Draft::default();
     let checked = draft
-        .read(app, &Input::of(parts))
+        .read(app, tenant.workspace(), &Input::of(parts))
         .and_then(|()| draft.check_models(place.service))
-        .and_then(|()| draft.compile(app));
+        .and_then(|()| draft.compile(app, tenant.workspace()));
     if let Err(error) = checked {
         return Ok(Err(error.text().to_owned()));
     }
@@ -130,7 +130,8 @@ pub async fn update(
     Path(id): Path<String>,
     input: Input,
 ) -> AppResult {
-    let apply = |draft: &mut Draft, policy: &Policy| draft.update(&app, &input, policy);
+    let apply =
+        |draft: &mut Draft, policy: &Policy| draft.update(&app, caller.workspace(), &input, policy);
     change(&app, &caller, &id, apply).await
 }
 
@@ -157,7 +158,7 @@ pub async fn make(
     (template, tier): (&'static Template, Tier),
 ) -> Result<PolicyId, AppError> {
     let draft = Draft::made_from((template, tier));
-    draft.compile(app)?;
+    draft.compile(app, tenant.workspace())?;
     let id = PolicyId::random();
     policies::insert(tenant, id, agent, connection, &draft.settings()).await?;
     let changed = draft.changed_from(&Draft::default());
@@ -192,7 +193,7 @@ async fn change(
     let policy = find(&tenant, id.parse()?).await?;
     let mut draft = Draft::of(&policy);
     apply(&mut draft, &policy)?;
-    draft.compile(app)?;
+    draft.compile(app, tenant.workspace())?;
     policies::update(&tenant, policy.id, &draft.settings()).await?;
     let changed = draft.changed_from(&Draft::of(&policy));
     record(

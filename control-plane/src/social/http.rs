@@ -11,7 +11,10 @@ use uuid::Uuid;
 use super::PartyError;
 
 #[derive(Clone)]
-pub struct Fetch(Upstreams);
+pub struct Fetch {
+    net: Upstreams,
+    key: PoolKey,
+}
 
 /// What is sent.
 pub enum Ask<'a> {
@@ -24,8 +27,19 @@ pub enum Ask<'a> {
 // === impl Fetch ===
 
 impl Fetch {
+    /// To parties that the operator names: such connections belong to no workspace.
     pub const fn new(net: Upstreams) -> Self {
-        Self(net)
+        Self { net, key: NOBODYS }
+    }
+
+    /// To parties that the workspace names.
+    pub fn of(&self, workspace: WorkspaceId) -> Self {
+        let net = self.net.clone();
+        let key = PoolKey {
+            workspace,
+            ..NOBODYS
+        };
+        Self { net, key }
     }
 
     /// The status and the body. Redirects are not followed.
@@ -57,7 +71,7 @@ impl Fetch {
         let length = body.len();
         let request = request.header(header::CONTENT_LENGTH, length).body(body);
         let request = request.map_err(|_| PartyError::Unavailable)?;
-        let answer = self.0.fetch(KEY, request, MAX_ANSWER).await;
+        let answer = self.net.fetch(self.key, request, MAX_ANSWER).await;
         let (head, body) = answer
             .map_err(|error| {
                 tracing::warn!(host = url.host_str(), why = error.kind(), "no answer");
@@ -82,14 +96,13 @@ impl Fetch {
         };
         match url.scheme() {
             "https" => true,
-            "http" => self.0.is_exempt(host, port),
+            "http" => self.net.is_exempt(self.key.workspace, host, port),
             _ => false,
         }
     }
 }
 
-/// Connections to parties belong to no workspace.
-const KEY: PoolKey = PoolKey {
+const NOBODYS: PoolKey = PoolKey {
     workspace: WorkspaceId::from_uuid(Uuid::nil()),
     connection: ConnectionId::from_uuid(Uuid::nil()),
 };

@@ -169,7 +169,7 @@ impl Batch<'_> {
     async fn pending(&mut self, mut row: Pending) -> anyhow::Result<()> {
         let workspace = self.tenant.workspace();
         let place = (&*row.service, &*row.base_url);
-        let about = begin::about(row.user, place, row.app, row.reauth);
+        let about = begin::about(row.user, place, row.app, row.reauth, row.asks_first);
         let of = |field| begin::context(workspace, row.id, field, &row.token_url, &about);
         let secret = self.key.reseal(&of(begin::SECRET), &row.sealed_secret);
         let code = row.sealed_code.as_deref();

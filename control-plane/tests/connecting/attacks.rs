@@ -226,9 +226,10 @@ async fn who_may_no_longer_connect_does_not() {
     assert_eq!(fixture.connections().await, 1);
 }
 
-/// A token without a session begins; only the session of the same person ends it.
+/// A token without a session begins; the session of the same person ends it, and not by one click that
+/// somebody who holds the token could have led them to.
 #[tokio::test]
-async fn a_personal_token_begins_what_its_holder_ends() {
+async fn what_a_personal_token_began_is_asked_about_before_it_ends() {
     let fixture = Fixture::open().await;
     let made = json!({"name": "cli", "scopes": ["connections:write"]});
     let made = fixture.world.post("/v1/tokens", &made).await;
@@ -240,7 +241,37 @@ async fn a_personal_token_begins_what_its_holder_ends() {
         .await;
     let url = started.expect(200).unwrap()["authorizationUrl"].clone();
     let path = fixture.consent(url.as_str().unwrap(), "ann").await;
-    connection_of(&fixture.ends(&path).await);
+    let owner = &fixture.world.owner.cookie;
+    let answer = fixture.arrive(&path, owner).await;
+    assert_eq!(answer.header("location"), Some(PARKED));
+    assert_eq!(fixture.connections().await, 0);
+    let cookies = format!("{owner}; {}", parked_cookie(&answer));
+    let page = Call::get(PARKED).header("cookie", &*cookies);
+    let page = fixture.world.send(page).await;
+    assert!(page.contains("personal token") && page.contains("Theirs"));
+    let done = decide(&fixture, &cookies, crate::fixture::ORIGIN, "connect").await;
+    connection_of(done.header("location").unwrap());
+
+    // Whoever can write rows can't have it asked less.
+    let call = Call::post("/v1/connections/start").json(&fixture.body(&["openid"]));
+    let started = fixture
+        .world
+        .send(call.bearer(token.as_str().unwrap()))
+        .await;
+    let url = started.expect(200).unwrap()["authorizationUrl"].clone();
+    let path = fixture.consent(url.as_str().unwrap(), "ann").await;
+    let unasked = "update ah5.t_pending_connections set asks_first = false where asks_first";
+    fixture.world.sql(unasked).await;
+    fixture.ends(&path).await;
+    assert_eq!(fixture.connections().await, 1);
+}
+
+/// As a browser would send it back.
+fn parked_cookie(answer: &ah5_testkit::client::Answer) -> String {
+    let set = answer.headers.get_all("set-cookie").iter();
+    let mut pairs = set.map(|it| it.to_str().unwrap().split(';').next().unwrap());
+    let parked = pairs.find(|it| it.starts_with("ah5.parked"));
+    parked.unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -333,6 +364,14 @@ async fn panic_ends_consents_that_are_under_way() {
     assert_eq!(stopped.status, 200);
     assert_eq!(fixture.ends(&path).await, error(UNKNOWN));
     assert_eq!(fixture.connections().await, 0);
+    // So does the second step, with those that were begun since.
+    let path = fixture.way_back(&["openid"], "ann").await;
+    let digest = fixture.world.get(panic).await.json()["digest"].clone();
+    let digest = serde_json::json!({"digest": digest});
+    let revoke = format!("{panic}/revoke");
+    let revoked = fixture.world.post(&revoke, &digest).await;
+    assert_eq!(revoked.status, 200);
+    assert_eq!(fixture.ends(&path).await, error(UNKNOWN));
 }
 
 #[tokio::test]

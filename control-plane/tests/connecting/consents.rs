@@ -73,6 +73,8 @@ async fn a_new_consent_of_the_same_account_replaces_the_old_tokens() {
     assert_eq!(fixture.ends(&path).await, error(other));
     assert_eq!(fixture.version(&id).await, 1);
     assert_eq!(fixture.shown(&id).await["status"], "needs_reauth");
+    // Nobody has the tokens of that account, and they are taken back.
+    taken_back(&fixture, &id, 1).await;
 
     let begun = fixture
         .world
@@ -92,6 +94,74 @@ async fn a_new_consent_of_the_same_account_replaces_the_old_tokens() {
     assert_eq!(fixture.connections().await, 1);
     let trail = fixture.world.audit("action=connection_reauthorized").await;
     assert_eq!(trail[0]["connectionId"], id);
+}
+
+/// So many unwanted tokens of the connection were revoked at the provider.
+async fn taken_back(fixture: &Fixture, id: &str, count: i64) {
+    let sql = format!(
+        "select count(*) from ah5.t_revocations
+         where connection_id = '{id}' and version = 0 and result = 'revoked'"
+    );
+    for _ in 0..500 {
+        if fixture.count(&sql).await == count {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{count} tokens are not taken back");
+}
+
+/// A provider may end the whole grant of an account with one token of it.
+#[tokio::test]
+async fn what_another_connection_has_is_not_taken_back_with_an_unwanted_token() {
+    let fixture = Fixture::open().await;
+    let ann = fixture.connect(&["openid", "read"], "ann").await;
+    fixture.connect(&["openid", "read"], "bob").await;
+    let reauth = format!("/v1/connections/{ann}/reauth");
+    let begun = fixture.world.post(&reauth, &json!({})).await;
+    let url = begun.expect(200).unwrap()["authorizationUrl"].clone();
+    let path = fixture.consent(url.as_str().unwrap(), "bob").await;
+    let other = "This is another account than the one that was connected";
+    assert_eq!(fixture.ends(&path).await, error(other));
+    let sql = format!("select count(*) from ah5.t_revocations where connection_id = '{ann}'");
+    assert_eq!(fixture.count(&sql).await, 0);
+}
+
+#[tokio::test]
+async fn a_workspace_that_is_full_begins_no_consent_and_redeems_none() {
+    let fixture = Fixture::open().await;
+    let begun = fixture.way_back(&["openid"], "ann").await;
+    let full = format!(
+        "insert into ah5.t_connections
+             (id, workspace_id, provider, service, label, base_url, auth, granted_scopes)
+         select gen_random_uuid(), workspace_id, 'custom', 'custom-http', 'l',
+                'https://h.example/', '{{\"kind\": \"bearer\"}}', '{{}}'
+         from ah5.t_workspace_oauth_apps, generate_series(1, 500) where id = '{}'",
+        fixture.app
+    );
+    fixture.world.sql(&full).await;
+    let why = "This workspace has 500 connections, and may have no more";
+    assert_eq!(fixture.ends(&begun).await, error(why));
+    let device = "/v1/connections/device/start";
+    for path in ["/v1/connections/start", device] {
+        let refused = fixture.world.post(path, &fixture.body(&["openid"])).await;
+        assert_eq!(
+            (refused.status.as_u16(), support::error(&refused)),
+            (409, why.into())
+        );
+    }
+    // Of revoked ones there may be any number.
+    let revoked = "update ah5.t_connections set status = 'revoked' where id =
+                       (select id from ah5.t_connections where status <> 'revoked'
+                          and workspace_id = (select workspace_id from ah5.t_workspace_oauth_apps
+                                              where id = '{}') limit 1)";
+    fixture
+        .world
+        .sql(&revoked.replace("{}", &fixture.app))
+        .await;
+    fixture.connect(&["openid"], "ann").await;
+    let refused = fixture.world.post(device, &fixture.body(&["openid"])).await;
+    assert_eq!(refused.status, 409);
 }
 
 #[tokio::test]
@@ -118,6 +188,7 @@ async fn a_revoked_connection_never_comes_back() {
         fixture.ends(&path).await,
         error("Connection has been revoked")
     );
+    taken_back(&fixture, &id, 1).await;
     let alive = "select count(*) from ah5.t_connections where status <> 'revoked' and id";
     assert_eq!(fixture.count(&format!("{alive} = '{id}'")).await, 0);
     let answer = fixture.world.post(&reauth, &json!({})).await;

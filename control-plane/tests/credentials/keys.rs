@@ -125,6 +125,30 @@ async fn a_key_is_stored_once_its_provider_takes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_has_no_more_connections_than_it_may() {
+    let fixture = Fixture::open().await;
+    let current = fixture.world.get("/v1/workspaces/current").await.json();
+    let workspace = current["id"].as_str().unwrap();
+    let almost = format!(
+        "insert into ah5.t_connections
+             (id, workspace_id, provider, service, label, base_url, auth, granted_scopes)
+         select gen_random_uuid(), '{workspace}', 'custom', 'custom-http', 'l',
+                'https://h.example/', '{{\"kind\": \"bearer\"}}', '{{}}'
+         from generate_series(1, 499)"
+    );
+    fixture.world.sql(&almost).await;
+    // However many come at once for the last place.
+    let answers = join_all((0..6).map(|_| fixture.key("stripe", GOOD))).await;
+    let made = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(made, 1);
+    let asked = fixture.provider.journal().len();
+    let refused = fixture.key("stripe", GOOD).await;
+    let why = "This workspace has 500 connections, and may have no more";
+    assert_eq!((refused.status.as_u16(), &*error(&refused)), (409, why));
+    assert_eq!(fixture.provider.journal().len(), asked, "nobody is asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_form_gets_wrong_is_named_and_nobody_is_asked() {
     let fixture = Fixture::open().await;
     let allowed = "must be equal to one of the allowed values";

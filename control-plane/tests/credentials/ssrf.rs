@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ah5_testkit::client::Call;
+use ah5_testkit::client::{Call, Http, Owner};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -159,16 +159,50 @@ const HOSTS: [&str; 58] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_form_makes_us_connect_to_ourselves_or_to_a_private_network() {
-    let post = Post::open().await;
-    let world = &post.world;
-    let mailbox = crate::fixture::id(&post.connect(json!({})).await);
+    let mut post = Post::open().await;
+    let (heard, port) = listen().await;
+    nothing_is_reached(&post.world, (&heard, port), &[false, true]).await;
+
+    // And from one workspace, while another may go there.
+    let current = post.world.get("/v1/workspaces/current").await.json();
+    let first = current["id"].as_str().unwrap().to_owned();
+    let exempt = EXEMPT.map(|host| format!("{first}@{host}"));
+    let stack = Arc::get_mut(&mut post.world.stack).unwrap();
+    stack.set_env("SSRF_ALLOWLIST_HOSTS", &exempt.join(","));
+    let at = stack.add_control_plane().unwrap();
+    let http = Http::new(format!("http://{}", at.listen));
+    let second = World {
+        owner: Owner::sign_up(&http, post.world.stack.origin())
+            .await
+            .unwrap(),
+        http,
+        stack: Arc::clone(&post.world.stack),
+    };
+    nothing_is_reached(&second, (&heard, port), &[false]).await;
+
+    let body = json!({"email": USER, "password": PASSWORD, "imapHost": "127.0.0.1",
+                      "imapPort": port, "smtpHost": HOST});
+    let call = Call::post("/v1/connections/email").json(&body);
+    let call = call.bearer(&post.world.owner.token);
+    let answer = second.send(call).await;
+    assert!(!error(&answer).contains("Blocked"), "{}", answer.text());
+    assert_eq!(heard.load(Ordering::SeqCst), 1, "the first may");
+}
+
+/// Every field with every name, as the world's owner.
+async fn nothing_is_reached(
+    world: &World,
+    (heard, port): (&Arc<AtomicUsize>, u16),
+    ports: &[bool],
+) {
+    let mail = json!({"email": USER, "password": PASSWORD, "imapHost": HOST, "smtpHost": HOST});
+    let mailbox = crate::fixture::id(&world.post("/v1/connections/email", &mail).await);
     let jira = world.connect_to("jira", "jira", &[]).await;
     let before = shown(world, &mailbox).await;
-    let (heard, port) = listen().await;
     let (mut cells, mut refused) = (0, 0);
     for host in hosts(port) {
         for field in fields(&mailbox, &jira) {
-            for odd in [false, true] {
+            for &odd in ports {
                 let body = filled(&field, &host, odd);
                 let call = Call::new(field.method.clone(), &*field.path).json(&body);
                 let answer = world.send(call.bearer(&world.owner.token)).await;
@@ -193,6 +227,18 @@ async fn no_form_makes_us_connect_to_ourselves_or_to_a_private_network() {
     assert_eq!(heard.load(Ordering::SeqCst), 0);
     assert_eq!(shown(world, &mailbox).await, before);
 }
+
+/// What an operator could want to exempt; the other names are spellings of these, or never to be had.
+const EXEMPT: [&str; 8] = [
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+    "10.0.0.1",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "[fc00::1]",
+];
 
 /// With the ports that are not the usual ones, if `odd`.
 fn filled(field: &Field, host: &str, odd: bool) -> Value {

@@ -35,7 +35,7 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 const BACKLOG: usize = 64;
 
 /// Tells whether plain http may be spoken to this host and port.
-pub type PlainHttp = Box<dyn Fn(&str, u16) -> bool + Send + Sync>;
+pub type PlainHttp = Box<dyn Fn(WorkspaceId, &str, u16) -> bool + Send + Sync>;
 
 /// The tasks that keep the snapshot. They end when this is dropped.
 pub struct Keeper {
@@ -338,7 +338,7 @@ impl Publisher {
                     rows,
                     before.as_deref(),
                     &self.opened_with,
-                    &*self.plain_http,
+                    &|host, port| (self.plain_http)(id, host, port),
                     &mut self.patterns,
                 );
                 next.workspaces.insert(id, Arc::new(compiled));

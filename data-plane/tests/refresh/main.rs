@@ -9,3 +9,4 @@ mod refusals;
 mod rules;
 mod storm;
 mod troubles;
+mod vended;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ah5_harness::stack::home::DATABASE;
 use ah5_harness::stack::{Builder, Stack};
 use ah5_security::secret::SecretText;
-use ah5_store::database::Database;
+use ah5_store::database::{Client, Database};
 use ah5_testkit::client::{Agent, Answer, Call, Http, Owner};
 use ah5_testkit::simulator::{Entry, Remote};
 use http::Method;
@@ -162,17 +162,20 @@ impl World {
         panic!("there are fewer than {count} rows of {action}");
     }
 
-    /// As the database's own superuser: for what no route can bring about.
-    pub async fn sql(&self, sql: &str) {
+    /// As the database's own superuser.
+    pub async fn database(&self) -> Client {
         let url = SecretText::new(self.stack.cluster().unwrap().url(DATABASE));
-        let (client, _driver) = Database::parse(&url).unwrap().connect().await.unwrap();
-        client.batch_execute(sql).await.unwrap();
+        Database::parse(&url).unwrap().connect().await.unwrap().0
+    }
+
+    /// For what no route can bring about.
+    pub async fn sql(&self, sql: &str) {
+        self.database().await.batch_execute(sql).await.unwrap();
     }
 
     /// What one whole number in the database is.
     pub async fn number(&self, sql: &str) -> i64 {
-        let url = SecretText::new(self.stack.cluster().unwrap().url(DATABASE));
-        let (client, _driver) = Database::parse(&url).unwrap().connect().await.unwrap();
+        let client = self.database().await;
         client.query_one(sql, &[]).await.unwrap().get(0)
     }
 

@@ -34,8 +34,39 @@ async fn a_workspace_comes_over_with_its_credentials_and_they_are_called_with() 
     .await;
     old.connection(broken, "openai", None, "{\"v\":1,\"alg\":\"A256GCM\",\"iv\":\"AAECAwQFBgcICQoL\",\"ciphertext\":\"\",\"tag\":\"AAAAAAAAAAAAAAAAAAAAAA\"}")
         .await;
-    old.connection(mailbox, "email-imap", None, &seal("{\"email\":\"a@b.c\"}"))
+    let server = |host: &str, port: u16| {
+        json!({"host": host, "port": port, "tls": true, "username": "a@acme.example",
+               "password": "planted-mail-password"})
+    };
+    let servers = json!({"email": "a@acme.example", "imap": server("imap.acme.example", 993),
+                         "smtp": server("smtp.acme.example", 587)});
+    old.connection(mailbox, "email-imap", None, &seal(&servers.to_string()))
         .await;
+    // Rows that can't be: an id that another workspace has here, and a column without what it must hold.
+    let control = Http::new(format!("http://{}", stack.control_plane().listen));
+    let here = Owner::sign_up(&control, stack.origin()).await.unwrap();
+    let bearer = json!({"kind": "bearer"});
+    let taken = here.connect("https://h.example", &bearer, "planted-secret-01");
+    let taken: Uuid = taken.await.unwrap().parse().unwrap();
+    let key = seal(&json!({"apiKey": KEY}).to_string());
+    old.connection(taken, "openai", None, &key).await;
+    old.sql(&format!(
+        "insert into t_workspace_oauth_apps values
+             (gen_random_uuid(), '{}', 'github', 'client', '{{}}', null, null)",
+        old.workspace
+    ))
+    .await;
+    // And a workspace that never was that product's.
+    let theirs = here.get("/v1/workspaces/current").await.unwrap().json();
+    let theirs = theirs["id"].as_str().unwrap();
+    let stranger = Uuid::new_v4();
+    old.sql(&format!(
+        "insert into t_users values ('{stranger}', 'evil@example.com', true, 'Old', null);
+         insert into t_workspaces values ('{theirs}', 'Mine now', '{stranger}');
+         insert into t_agents values
+             (gen_random_uuid(), 'mole', '', null, 'active', '{theirs}')"
+    ))
+    .await;
     let tokens = json!({"accessToken": "ya29.planted-access", "refreshToken": "1//planted-refresh",
                         "tokenType": "Bearer", "expiresAt": 1_790_000_000});
     old.connection(grant, "google-gmail", Some(app), &seal(&tokens.to_string()))
@@ -63,15 +94,17 @@ async fn a_workspace_comes_over_with_its_credentials_and_they_are_called_with() 
 
     let before = stack.dump().unwrap();
     let said = import(&stack, &old, &["--dry-run"]);
-    let counts = "1 workspace(s), 1 agent(s), 1 OAuth app(s), 2 connection(s), 1 policies";
+    let counts = "1 workspace(s), 1 agent(s), 1 OAuth app(s), 3 connection(s), 1 policies";
     assert!(
         said.contains(&format!("{counts} would come over")),
         "{said}"
     );
-    assert_eq!(said.matches("left out: ").count(), 4, "{said}");
+    assert_eq!(said.matches("left out: ").count(), 6, "{said}");
     for why in [
         "does not open",
-        "mailboxes are not imported",
+        &format!("connection (openai) {taken}"),
+        "left out: OAuth app",
+        "did not come from this source",
         "it is revoked",
         "policy",
     ] {
@@ -90,12 +123,21 @@ async fn a_workspace_comes_over_with_its_credentials_and_they_are_called_with() 
         again.contains("0 connection(s), 0 policies came over"),
         "{again}"
     );
+    let other = import_by(&stack, &old, &"fedcba9876543210".repeat(4), &[]);
+    assert_eq!(
+        other.matches("did not come from this source").count(),
+        2,
+        "{other}"
+    );
+    let agents = here.get("/v1/agents").await.unwrap().json();
+    assert_eq!(agents["agents"], json!([]), "nobody slips into a workspace");
     let dump = stack.dump().unwrap();
     for planted in [
         KEY,
         "planted-access",
         "planted-refresh",
         "planted-client-secret-42",
+        "planted-mail-password",
     ] {
         assert!(!dump.contains(planted), "{planted} lies open");
     }
@@ -108,7 +150,6 @@ async fn a_workspace_comes_over_with_its_credentials_and_they_are_called_with() 
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let control = Http::new(format!("http://{}", stack.control_plane().listen));
     let owner = Owner::sign_in(&control, stack.origin(), OWNER, "correct horse 1");
     let owner = owner.await.unwrap();
     let path = format!("/v1/agents/{}/bootstrap-secret", old.agent);
@@ -231,10 +272,14 @@ async fn connect(url: &str) -> Client {
 }
 
 fn import(stack: &Stack, old: &Old, more: &[&str]) -> String {
+    import_by(stack, old, &"0123456789abcdef".repeat(4), more)
+}
+
+fn import_by(stack: &Stack, old: &Old, key: &str, more: &[&str]) -> String {
     let arguments: Vec<&str> = ["import"].iter().chain(more).copied().collect();
     let settings = [
         ("IMPORT_DATABASE_URL", old.url.as_str()),
-        ("ENCRYPTION_KEY", &"0123456789abcdef".repeat(4)),
+        ("ENCRYPTION_KEY", key),
     ];
     let output = stack.operate_with(&arguments, "", &settings).unwrap();
     let error = String::from_utf8_lossy(&output.stderr);

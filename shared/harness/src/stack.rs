@@ -105,6 +105,11 @@ impl Stack {
         &self.control_plane.as_ref().expect("running").addresses
     }
 
+    /// A setting of planes that are started from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.set(name, value);
+    }
+
     /// Starts one more control plane beside the first. It is reached directly.
     ///
     /// # Errors

@@ -116,11 +116,16 @@ impl Kms for Transit {
         let body = json!({"plaintext": file::plain_text(key)});
         let text = self.ask("encrypt", &body).await?.ciphertext;
         // What is no wrapped key must not come into the file: it might be the key itself.
-        let text = text.filter(|text| text.starts_with("vault:v"));
+        let text = text.filter(|text| text.starts_with(PREFIX));
         text.ok_or_else(|| KmsError::Refused("it gave no ciphertext".to_owned()))
     }
 
     async fn unwrap(&self, text: &str) -> Result<Material, KmsError> {
+        // A plain key is not sent anywhere.
+        if !text.starts_with(PREFIX) {
+            let why = "a key in the ring is none that it wrapped";
+            return Err(KmsError::Refused(why.to_owned()));
+        }
         let plain = self.ask("decrypt", &json!({"ciphertext": text})).await?;
         let plain = plain.plaintext.as_ref();
         let key = plain.and_then(|plain| file::plain(plain.expose()));
@@ -138,6 +143,9 @@ fn said(body: &[u8]) -> String {
     let errors = serde_json::from_slice::<Errors>(body).map(|it| it.errors.join("; "));
     one_line(&errors.unwrap_or_default())
 }
+
+/// Of all that it has wrapped.
+const PREFIX: &str = "vault:v";
 
 const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/')

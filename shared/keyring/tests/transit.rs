@@ -8,7 +8,10 @@ use ah5_keyring::{KmsError, OpenError, Source};
 use ah5_security::ring::KeyRing;
 use ah5_security::vault::DataKey;
 use ah5_settings::Settings;
+use ah5_testkit::simulator::{Options, Simulator};
 use ah5_testkit::transit::{TOKEN, Transit};
+use http::Response;
+use serde_json::{Value, json};
 
 fn source(path: &Path, settings: &[(String, String)]) -> Source {
     let mut settings = Settings::from_vars(settings.iter().cloned());
@@ -51,12 +54,49 @@ async fn the_file_has_no_key_and_the_service_gives_them_back() {
     let (id, bytes) = (&wrapped.ring_key_id, &wrapped.bytes);
     assert!(opened.unwrap(workspace, id, bytes).is_ok());
     assert!(source.wrap().await.is_err(), "it is wrapped already");
+    // A file that was never wrapped is not shown to the service.
+    let bare = folder.path().join("bare");
+    KeyRing::create(&bare).unwrap();
+    let calls = vault.calls();
+    let bare = self::source(&bare, &vault.settings());
+    refused(bare.open().await, "none that it wrapped");
+    assert_eq!(vault.calls(), calls);
 
     // Another version of the service's key: what the old one has wrapped opens until it is forgotten.
     vault.rotate();
     assert!(source.open().await.is_ok());
     vault.forget_old_versions();
     refused(source.open().await, "too old");
+}
+
+/// What a service that wraps nothing says must not come into the file.
+#[tokio::test]
+async fn a_key_that_comes_back_as_it_was_is_not_kept() {
+    let options = Options {
+        plain: true,
+        ..Options::default()
+    };
+    let service = Simulator::start_with(options).await.unwrap();
+    service.on("/v1/*", |received| async move {
+        let asked: Value = serde_json::from_slice(&received.body).unwrap();
+        let answer = json!({"data": {"ciphertext": asked["plaintext"]}});
+        Response::new(answer.to_string().into())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    KeyRing::create(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let address = format!("http://127.0.0.1:{}", service.plain_port().unwrap());
+    let settings = [
+        ("KEY_RING_KMS", "vault-transit"),
+        ("VAULT_ADDR", &address),
+        ("VAULT_TOKEN", TOKEN),
+        ("VAULT_TRANSIT_KEY", "ring"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let wrapped = source(&path, &settings).wrap().await;
+    assert!(wrapped.unwrap_err().to_string().contains("no ciphertext"));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
 #[tokio::test]

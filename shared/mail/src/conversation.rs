@@ -1,14 +1,15 @@
 //! Lines to and from a server. Nothing is without bounds: a line, all lines, a wait.
 
 use ah5_contracts::connection::{MailSecurity, MailServer};
-use ah5_net::{Dialed, Upstreams};
+use ah5_net::Dialed;
+use ah5_net::guard::Target;
 use ah5_security::secret::SecretText;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
-use crate::Fault;
+use crate::{Fault, Way};
 
 pub(crate) struct Conversation {
     stream: Dialed,
@@ -22,12 +23,18 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// Under TLS if the server speaks nothing else.
-    pub(crate) async fn open(net: &Upstreams, server: &MailServer) -> Result<Self, Fault> {
-        if server.security == MailSecurity::None && !net.is_exempt(&server.host, server.port) {
+    pub(crate) async fn open(way: Way<'_>, server: &MailServer) -> Result<Self, Fault> {
+        let target = Target {
+            workspace: way.workspace,
+            host: &server.host,
+            port: server.port,
+            plain: server.security == MailSecurity::None,
+        };
+        if target.plain && !way.is_exempt(&server.host, server.port) {
             return Err(Fault::Failed("the server must speak TLS".to_owned()));
         }
         let failed = |failure: ah5_net::client::Failure| Fault::Failed(failure.to_string());
-        let mut stream = net.dial(&server.host, server.port).await.map_err(failed)?;
+        let mut stream = way.net.dial(target).await.map_err(failed)?;
         if server.security == MailSecurity::Tls {
             stream = stream.start_tls().await.map_err(failed)?;
         }

@@ -1,18 +1,17 @@
 //! As much of IMAP (RFC 9051, and RFC 3501 before it) as it takes to log in and count folders.
 
 use ah5_contracts::connection::{MailSecurity, MailServer};
-use ah5_net::Upstreams;
 use ah5_security::secret::SecretText;
 
-use crate::Fault;
 use crate::conversation::{Conversation, plain};
+use crate::{Fault, Way};
 
 pub(crate) async fn folders(
-    net: &Upstreams,
+    way: Way<'_>,
     server: &MailServer,
     password: &SecretText,
 ) -> Result<usize, Fault> {
-    let mut session = Session(Conversation::open(net, server).await?);
+    let mut session = Session(Conversation::open(way, server).await?);
     let greeting = session.line().await?;
     // A session that is logged in already would never get to TLS: somebody is in between.
     if !starts_with(&greeting, "* OK") {

@@ -9,9 +9,17 @@ mod smtp;
 use std::time::Duration;
 
 use ah5_contracts::connection::MailServer;
+use ah5_contracts::id::WorkspaceId;
 use ah5_net::Upstreams;
 use ah5_security::secret::SecretText;
 use tokio::time::timeout;
+
+/// The way out of one workspace.
+#[derive(Clone, Copy)]
+pub struct Way<'a> {
+    pub net: &'a Upstreams,
+    pub workspace: WorkspaceId,
+}
 
 /// What became of trying a server. The texts are for the workspace's people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,11 +37,11 @@ pub enum Fault {
 /// # Errors
 /// Why it did not work; the password is not in it.
 pub async fn try_imap(
-    net: &Upstreams,
+    way: Way<'_>,
     server: &MailServer,
     password: &SecretText,
 ) -> Result<usize, Fault> {
-    let tried = timeout(DEADLINE, imap::folders(net, server, password)).await;
+    let tried = timeout(DEADLINE, imap::folders(way, server, password)).await;
     without(password, tried.unwrap_or_else(|_| Err(too_slow())))
 }
 
@@ -42,12 +50,20 @@ pub async fn try_imap(
 /// # Errors
 /// As [`try_imap`].
 pub async fn try_smtp(
-    net: &Upstreams,
+    way: Way<'_>,
     server: &MailServer,
     password: &SecretText,
 ) -> Result<(), Fault> {
-    let tried = timeout(DEADLINE, smtp::log_in(net, server, password)).await;
+    let tried = timeout(DEADLINE, smtp::log_in(way, server, password)).await;
     without(password, tried.unwrap_or_else(|_| Err(too_slow())))
+}
+
+// === impl Way ===
+
+impl Way<'_> {
+    fn is_exempt(self, host: &str, port: u16) -> bool {
+        self.net.is_exempt(self.workspace, host, port)
+    }
 }
 
 // === impl Fault ===

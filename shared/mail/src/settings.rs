@@ -2,8 +2,9 @@
 //! to that they are names, that the port is one of mail, and that passwords travel protected.
 
 use ah5_contracts::connection::{MailSecurity, MailServer};
-use ah5_net::Upstreams;
 use ah5_net::guard::canonical_host;
+
+use crate::Way;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -62,12 +63,12 @@ impl Protocol {
 ///
 /// # Errors
 /// The field, and what is wrong with it.
-pub fn check(protocol: Protocol, typed: Typed<'_>, net: &Upstreams) -> Result<MailServer, String> {
+pub fn check(protocol: Protocol, typed: Typed<'_>, way: Way<'_>) -> Result<MailServer, String> {
     let field = protocol.field();
     let host = canonical_host(typed.host);
     let host = host.ok_or_else(|| format!("{field}Host is not a host name"))?;
     let port = typed.port;
-    let exempt = net.is_exempt(&host, port);
+    let exempt = way.is_exempt(&host, port);
     if !exempt && !protocol.ports().contains(&port) {
         let [one, other] = protocol.ports();
         return Err(format!("{field}Port must be {one} or {other}"));

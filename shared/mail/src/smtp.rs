@@ -1,21 +1,20 @@
 //! As much of submission (RFC 6409, RFC 4954) as it takes to log in.
 
 use ah5_contracts::connection::{MailSecurity, MailServer};
-use ah5_net::Upstreams;
 use ah5_security::secret::SecretText;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::Fault;
 use crate::conversation::{Conversation, plain};
+use crate::{Fault, Way};
 
 pub(crate) async fn log_in(
-    net: &Upstreams,
+    way: Way<'_>,
     server: &MailServer,
     password: &SecretText,
 ) -> Result<(), Fault> {
-    let mut talk = Conversation::open(net, server).await?;
+    let mut talk = Conversation::open(way, server).await?;
     reply(&mut talk).await?.expect(220)?;
     let mut offers = greet(&mut talk).await?;
     if server.security == MailSecurity::StartTls {

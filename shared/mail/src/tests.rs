@@ -42,10 +42,15 @@ async fn server(says: &'static [&'static str]) -> (Upstreams, MailServer, Arc<Mu
     (net.unwrap(), server, heard)
 }
 
+fn way(net: &Upstreams) -> Way<'_> {
+    let workspace = WorkspaceId::random();
+    Way { net, workspace }
+}
+
 async fn imap(says: &'static [&'static str], security: MailSecurity) -> (Fault, String) {
     let (net, mut server, heard) = server(says).await;
     server.security = security;
-    let tried = try_imap(&net, &server, &SecretText::new(PASSWORD.to_owned())).await;
+    let tried = try_imap(way(&net), &server, &SecretText::new(PASSWORD.to_owned())).await;
     let heard = heard.lock().unwrap().clone();
     (tried.unwrap_err(), heard)
 }
@@ -75,7 +80,7 @@ async fn a_session_that_is_logged_in_already_gets_no_password() {
 #[tokio::test]
 async fn without_starttls_a_password_is_not_said() {
     let (net, server, heard) = server(&["220 hello\r\n", "250-me\r\n250 AUTH PLAIN\r\n"]).await;
-    let tried = try_smtp(&net, &server, &SecretText::new(PASSWORD.to_owned())).await;
+    let tried = try_smtp(way(&net), &server, &SecretText::new(PASSWORD.to_owned())).await;
     assert_eq!(tried, Err(failed("the server does not offer STARTTLS")));
     assert_eq!(*heard.lock().unwrap(), "EHLO [127.0.0.1]\r\n");
 }
@@ -112,7 +117,7 @@ async fn unprotected_servers_are_the_operators_to_exempt() {
         security,
         username: "ann",
     };
-    let imap = |typed| settings::check(settings::Protocol::Imap, typed, &net);
+    let imap = |typed| settings::check(settings::Protocol::Imap, typed, way(&net));
     assert!(imap(typed(993, MailSecurity::Tls)).is_ok());
     for refused in [
         typed(993, MailSecurity::None),
@@ -128,6 +133,6 @@ async fn unprotected_servers_are_the_operators_to_exempt() {
         security: MailSecurity::None,
         username: "ann".to_owned(),
     };
-    let tried = try_imap(&net, &server, &SecretText::new(PASSWORD.to_owned())).await;
+    let tried = try_imap(way(&net), &server, &SecretText::new(PASSWORD.to_owned())).await;
     assert_eq!(tried, Err(failed("the server must speak TLS")));
 }

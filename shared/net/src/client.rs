@@ -19,7 +19,7 @@ use http_body_util::{BodyExt as _, Limited};
 
 use crate::body::Body;
 use crate::connect::Connector;
-use crate::guard::{Exemptions, Guard};
+use crate::guard::{Exemptions, Guard, Target};
 use crate::resolve::{Lookup, ResolveOverrides, Resolver};
 use crate::tls::Tls;
 
@@ -185,10 +185,12 @@ impl Upstreams {
             }))
     }
 
-    /// Whether the operator exempted this host and port. Plain http is spoken to no other.
+    /// Whether the operator exempted this host and port for the workspace. Plain http is spoken to no
+    /// other.
     #[must_use]
-    pub fn is_exempt(&self, host: &str, port: u16) -> bool {
-        self.inner.connector.guard.exemptions.covers(host, port)
+    pub fn is_exempt(&self, workspace: WorkspaceId, host: &str, port: u16) -> bool {
+        let exemptions = &self.inner.connector.guard.exemptions;
+        exemptions.covers(workspace, host, port)
     }
 
     /// How many connections wait for their next request.
@@ -211,15 +213,14 @@ impl Upstreams {
             .authority
             .port_u16()
             .unwrap_or(if key.https { 443 } else { 80 });
-        if !key.https && !self.is_exempt(host, port) {
-            let why = format!("Blocked: {host} may only be called by https");
-            return Err(unsent(Failure::Blocked(why)));
-        }
-        let connector = &self.inner.connector;
-        let stream = connector
-            .connect(key.https, host, port)
-            .await
-            .map_err(unsent)?;
+        let target = Target {
+            workspace: key.owner.workspace,
+            host,
+            port,
+            plain: !key.https,
+        };
+        let stream = self.inner.connector.connect(target).await;
+        let stream = stream.map_err(unsent)?;
         Live::open(stream).await.map_err(unsent)
     }
 

@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::client::Failure;
-use crate::guard::{CheckedAddr, Guard};
+use crate::guard::{CheckedAddr, Guard, Target};
 use crate::io::{Link, Stream};
 use crate::resolve::{ResolveOverrides, Resolver};
 use crate::tls::{Speaks, Tls};
@@ -22,29 +22,22 @@ pub(crate) struct Connector {
 // === impl Connector ===
 
 impl Connector {
-    /// `host` is a canonical name or address, without brackets.
-    pub(crate) async fn connect(
-        &self,
-        https: bool,
-        host: &str,
-        port: u16,
-    ) -> Result<Stream, Failure> {
+    pub(crate) async fn connect(&self, target: Target<'_>) -> Result<Stream, Failure> {
         let deadline = Instant::now() + self.timeout;
-        let tcp = self.tcp(host, port, deadline).await?;
-        if !https {
+        let tcp = self.tcp(target, deadline).await?;
+        if target.plain {
             return Ok(Stream::new(Link::Plain(tcp)));
         }
-        self.secure(host, tcp, deadline, Speaks::Http).await
+        self.secure(target.host, tcp, deadline, Speaks::Http).await
     }
 
     /// To an address that was judged.
     pub(crate) async fn tcp(
         &self,
-        host: &str,
-        port: u16,
+        target: Target<'_>,
         deadline: Instant,
     ) -> Result<TcpStream, Failure> {
-        let addrs = self.judge(host, port).await?;
+        let addrs = self.judge(target).await?;
         self.dial(&addrs, deadline).await
     }
 
@@ -66,7 +59,13 @@ impl Connector {
         }
     }
 
-    async fn judge(&self, host: &str, port: u16) -> Result<Vec<CheckedAddr>, Failure> {
+    async fn judge(&self, target: Target<'_>) -> Result<Vec<CheckedAddr>, Failure> {
+        let Target { host, port, .. } = target;
+        let exempt = self.guard.exemptions.covers(target.workspace, host, port);
+        if target.plain && !exempt {
+            let why = format!("Blocked: {host} may only be called by https");
+            return Err(Failure::Blocked(why));
+        }
         self.guard
             .check_target(host, port)
             .map_err(Failure::Blocked)?;
@@ -79,14 +78,14 @@ impl Connector {
             return Ok(vec![CheckedAddr::by_operator(addr)]);
         }
         let Some(ips) = self.resolver.resolve(host).await else {
-            let why = if self.guard.exemptions.covers(host, port) {
+            let why = if exempt {
                 format!("Failed to resolve allowlisted hostname: {host}")
             } else {
                 format!("Failed to resolve hostname: {host}")
             };
             return Err(Failure::Resolve(why));
         };
-        self.guard.check(host, port, &ips).map_err(Failure::Blocked)
+        self.guard.check(target, &ips).map_err(Failure::Blocked)
     }
 
     /// The first of the addresses that answers. None of them gets all of the time, so that one dead

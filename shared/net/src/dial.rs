@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::client::{Failure, Upstreams};
+use crate::guard::Target;
 use crate::io::{Link, Stream};
 use crate::tls::Speaks;
 
@@ -23,16 +24,17 @@ pub struct Dialed {
 
 impl Upstreams {
     /// A stream without TLS: for [`Dialed::start_tls`], at once or when the server is ready.
-    /// `host` is canonical, as [`crate::guard::canonical_host`] gives it.
+    /// The host is canonical, as [`crate::guard::canonical_host`] gives it; a target that is plain
+    /// is one that stays so.
     ///
     /// # Errors
     /// Why there is none; a refused address was not connected to.
-    pub async fn dial(&self, host: &str, port: u16) -> Result<Dialed, Failure> {
+    pub async fn dial(&self, target: Target<'_>) -> Result<Dialed, Failure> {
         let connector = &self.inner.connector;
         let deadline = Instant::now() + connector.timeout;
-        let tcp = connector.tcp(host, port, deadline).await?;
+        let tcp = connector.tcp(target, deadline).await?;
         Ok(Dialed {
-            host: host.to_owned(),
+            host: target.host.to_owned(),
             net: self.clone(),
             stream: Stream::new(Link::Plain(tcp)),
         })
@@ -98,6 +100,7 @@ impl AsyncWrite for Dialed {
 mod tests {
     use std::net::IpAddr;
 
+    use ah5_contracts::id::WorkspaceId;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
 
@@ -112,6 +115,15 @@ mod tests {
             ..Config::default()
         };
         Upstreams::with_lookup(config, Lookup::Scripted(Box::new(move |_| ips.clone()))).unwrap()
+    }
+
+    fn mail(port: u16) -> Target<'static> {
+        Target {
+            workspace: WorkspaceId::random(),
+            host: "mail.test",
+            port,
+            plain: false,
+        }
     }
 
     #[tokio::test]
@@ -130,12 +142,12 @@ mod tests {
         ];
         for ips in bad {
             let parsed = ips.iter().map(|ip| ip.parse().unwrap()).collect();
-            let refused = net(&[], parsed).dial("mail.test", port).await;
+            let refused = net(&[], parsed).dial(mail(port)).await;
             assert!(matches!(refused, Err(Failure::Blocked(_))), "{ips:?}");
         }
         let exempt = [format!("mail.test:{port}")];
         let dialed = net(&exempt, vec![IpAddr::from([127, 0, 0, 1])]);
-        let dialed = dialed.dial("mail.test", port).await;
+        let dialed = dialed.dial(mail(port)).await;
         // The exempted one is the first that ever came.
         let (mut tcp, _) = listener.accept().await.unwrap();
         drop(dialed);

@@ -3,7 +3,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use ah5_contracts::id::WorkspaceId;
 use ipnet::{Ipv4Net, Ipv6Net};
+
+mod exemptions;
+
+pub use exemptions::Exemptions;
 
 /// What an address is, to the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,19 +21,16 @@ pub enum AddressKind {
     Public,
 }
 
-/// The operator's exemptions from the address rules: `SSRF_ALLOWLIST_HOSTS`.
-#[derive(Clone, Debug, Default)]
-pub struct Exemptions {
-    entries: Vec<Exemption>,
-}
-
-#[derive(Clone, Debug)]
-struct Exemption {
-    host: String,
-    /// Whether the host may be at a loopback address.
-    loopback: bool,
-    /// `None` is any port.
-    port: Option<u16>,
+/// What somebody wants to connect to, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// What belongs to no workspace has the nil id.
+    pub workspace: WorkspaceId,
+    /// A canonical name or address, without brackets.
+    pub host: &'a str,
+    pub port: u16,
+    /// Without TLS: only at addresses that the operator exempts.
+    pub plain: bool,
 }
 
 /// An address that was judged and may be connected to. Only [`Guard`] makes one.
@@ -50,75 +52,6 @@ pub fn classify(ip: IpAddr) -> AddressKind {
     match ip {
         IpAddr::V4(ip) => classify_v4(ip),
         IpAddr::V6(ip) => classify_v6(ip),
-    }
-}
-
-// === impl Exemptions ===
-
-impl Exemptions {
-    /// Entries are `host:port`, or `host` for port 443. With a public origin on loopback (a
-    /// developer's machine) `host` means any port.
-    ///
-    /// # Errors
-    /// One sentence for each entry that is malformed or can never be exempted.
-    pub fn parse(entries: &[String], loopback_origin: bool) -> Result<Self, Vec<String>> {
-        let mut parsed = Vec::new();
-        let mut faults = Vec::new();
-        for entry in entries {
-            match Exemption::parse(entry, loopback_origin) {
-                Ok(exemption) => parsed.push(exemption),
-                Err(fault) => faults.push(format!("{entry}: {fault}")),
-            }
-        }
-        if faults.is_empty() {
-            Ok(Self { entries: parsed })
-        } else {
-            Err(faults)
-        }
-    }
-
-    /// Whether this host and port are exempt. Also the rule for plain http.
-    #[must_use]
-    pub fn covers(&self, host: &str, port: u16) -> bool {
-        self.find(host, port).is_some()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    fn find(&self, host: &str, port: u16) -> Option<&Exemption> {
-        let fits = |e: &&Exemption| e.host == host && e.port.is_none_or(|p| p == port);
-        let mut fitting = self.entries.iter().filter(fits);
-        let first = fitting.next()?;
-        Some(
-            fitting
-                .find(|e| e.loopback)
-                .filter(|_| !first.loopback)
-                .unwrap_or(first),
-        )
-    }
-}
-
-impl Exemption {
-    fn parse(entry: &str, loopback_origin: bool) -> Result<Self, &'static str> {
-        let (host, port) = split_host_port(entry)?;
-        if let Ok(ip) = host.parse()
-            && classify(ip) == AddressKind::Forbidden
-        {
-            return Err("this address can never be exempted");
-        }
-        let named_port = port.is_some();
-        Ok(Self {
-            host,
-            loopback: named_port || loopback_origin,
-            port: if loopback_origin {
-                port
-            } else {
-                port.or(Some(443))
-            },
-        })
     }
 }
 
@@ -197,23 +130,20 @@ impl Guard {
     /// among bad ones would let a name be good when it is checked and bad when it is used.
     pub(crate) fn check(
         &self,
-        host: &str,
-        port: u16,
+        target: Target<'_>,
         ips: &[IpAddr],
     ) -> Result<Vec<CheckedAddr>, String> {
-        let exemption = self.exemptions.find(host, port);
+        let host = target.host;
         let literal = host.parse::<IpAddr>().is_ok();
         ips.iter()
             .map(|&ip| {
-                let open = match classify(ip) {
-                    AddressKind::Public => true,
-                    AddressKind::Private => exemption.is_some(),
-                    AddressKind::Loopback => exemption.is_some_and(|e| e.loopback),
-                    AddressKind::Forbidden => false,
-                };
-                let addr = SocketAddr::new(ip, port);
+                let public = classify(ip) == AddressKind::Public;
+                let open = (public && !target.plain) || self.exemptions.open(target, ip);
+                let addr = SocketAddr::new(ip, target.port);
                 if open && !self.is_own(addr) {
                     Ok(CheckedAddr(addr))
+                } else if public && !open {
+                    Err(format!("Blocked: {host} may only be called by https"))
                 } else if literal {
                     Err(format!("Blocked: request to private IP address {ip}"))
                 } else {

@@ -118,6 +118,19 @@ pub async fn names(tenant: &Tenant<'_>) -> Result<Vec<Name>, StoreError> {
     Ok(tenant.query(sql, &[]).await?.iter().map(name).collect())
 }
 
+/// How many there are, without the revoked. Whoever counts like this before inserting is alone at that
+/// until his transaction ends.
+///
+/// # Errors
+/// The database fails.
+pub async fn count_to_insert(tenant: &Tenant<'_>) -> Result<i64, StoreError> {
+    let workspace = tenant.workspace().to_string();
+    let lock = "select pg_advisory_xact_lock(hashtextextended('ah5.t_connections' || $1, 0))";
+    tenant.execute(lock, &[&workspace]).await?;
+    let sql = "select count(*) from ah5.t_connections where status <> 'revoked'";
+    Ok(tenant.query_one(sql, &[]).await?.get(0))
+}
+
 /// The revoked included.
 ///
 /// # Errors

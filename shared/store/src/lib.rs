@@ -25,6 +25,7 @@ pub mod connections;
 pub mod credentials;
 pub mod data_keys;
 pub mod import;
+pub mod imports;
 pub mod invitations;
 pub mod mail_outbox;
 pub mod mail_proofs;

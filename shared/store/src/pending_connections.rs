@@ -31,6 +31,8 @@ pub struct Pending {
     pub sealed_code: Option<Vec<u8>>,
     pub poll_seconds: Option<i32>,
     pub is_expired: bool,
+    /// It was begun with a token: a browser that comes back is asked before it ends.
+    pub asks_first: bool,
 }
 
 pub struct New<'a> {
@@ -48,6 +50,7 @@ pub struct New<'a> {
     /// Sealed for this row.
     pub sealed_secret: &'a [u8],
     pub by: By<'a>,
+    pub asks_first: bool,
     pub life_seconds: i32,
 }
 
@@ -85,9 +88,9 @@ pub async fn insert(tenant: &Tenant<'_>, new: &New<'_>) -> Result<bool, StoreErr
     let sql = "insert into ah5.t_pending_connections
                    (id, workspace_id, user_id, provider, service, label, base_url, oauth_app_id,
                     token_url, scopes, reauth_connection_id, metadata, sealed_secret, state_hash,
-                    redirect_uri, poll_seconds, next_poll_at, expires_at)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-                       now() + make_interval(secs => $17), now() + make_interval(secs => $18))";
+                    redirect_uri, poll_seconds, asks_first, next_poll_at, expires_at)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                       now() + make_interval(secs => $18), now() + make_interval(secs => $19))";
     let app = new.oauth_app.map(OAuthAppId::uuid);
     let reauth = new.reauth.map(ConnectionId::uuid);
     tenant
@@ -110,6 +113,7 @@ pub async fn insert(tenant: &Tenant<'_>, new: &New<'_>) -> Result<bool, StoreErr
                 &state_hash,
                 &redirect_uri,
                 &poll_seconds,
+                &new.asks_first,
                 &poll_seconds.map(f64::from),
                 &f64::from(new.life_seconds),
             ],
@@ -272,7 +276,7 @@ pub async fn prune(client: &impl GenericClient) -> Result<(), StoreError> {
 const MAX_PENDING: i64 = 200;
 const COLUMNS: &str = "id, user_id, provider, service, label, base_url, oauth_app_id, token_url, \
                        scopes, reauth_connection_id, metadata, sealed_secret, redirect_uri, \
-                       sealed_code, poll_seconds, expires_at <= now() as is_expired";
+                       sealed_code, poll_seconds, asks_first, expires_at <= now() as is_expired";
 
 fn read(row: &Row) -> Pending {
     let app: Option<uuid::Uuid> = row.get("oauth_app_id");
@@ -294,5 +298,6 @@ fn read(row: &Row) -> Pending {
         sealed_code: row.get("sealed_code"),
         poll_seconds: row.get("poll_seconds"),
         is_expired: row.get("is_expired"),
+        asks_first: row.get("asks_first"),
     }
 }

@@ -61,6 +61,60 @@ pub async fn queue(tenant: &Tenant<'_>, connection: ConnectionId) -> Result<(), 
     Ok(())
 }
 
+/// A new token that no connection takes.
+pub struct Unwanted<'a> {
+    pub auth: &'a Value,
+    pub token_url: &'a str,
+    pub oauth_app: Option<OAuthAppId>,
+    /// Whose it is, in the provider's words.
+    pub account: &'a str,
+    pub is_refresh: bool,
+    /// Sealed for the connection, as of [`UNWANTED`].
+    pub sealed: &'a [u8],
+}
+
+/// Puts a token into the queue that came for this connection and is not its own. Not while another
+/// connection is of the same account and client: a provider may take back what that one has, too.
+///
+/// # Errors
+/// The database fails.
+pub async fn queue_unwanted(
+    tenant: &Tenant<'_>,
+    connection: ConnectionId,
+    token: &Unwanted<'_>,
+) -> Result<(), StoreError> {
+    let sql = "
+        insert into ah5.t_revocations (workspace_id, connection_id, provider, service, auth, base_url,
+                                       token_url, oauth_app_id, version, is_refresh, sealed)
+        select c.workspace_id, c.id, c.provider, c.service, $2, c.base_url, $3, $4, $5, $6, $7
+        from ah5.t_connections c
+        where c.id = $1 and not exists (
+            select from ah5.t_connections o
+            where o.status <> 'revoked' and o.provider = c.provider and o.account = $8
+              and o.oauth_app_id is not distinct from $4)";
+    let app = token.oauth_app.map(OAuthAppId::uuid);
+    tenant
+        .execute(
+            sql,
+            &[
+                &connection.uuid(),
+                token.auth,
+                &token.token_url,
+                &app,
+                &UNWANTED,
+                &token.is_refresh,
+                &token.sealed,
+                &token.account,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The version that such a token is sealed for: no credential ever has it, so that the token does not
+/// open as one.
+pub const UNWANTED: i64 = 0;
+
 /// Takes what is due, in whatever workspace.
 ///
 /// # Errors

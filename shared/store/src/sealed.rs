@@ -56,6 +56,7 @@ pub struct Pending {
     pub token_url: String,
     pub sealed_secret: Vec<u8>,
     pub sealed_code: Option<Vec<u8>>,
+    pub asks_first: bool,
 }
 
 pub struct Channel {
@@ -249,7 +250,7 @@ pub async fn put_revocation(
 /// The database fails.
 pub async fn pending(tenant: &Tenant<'_>, after: Uuid) -> Result<Vec<Pending>, StoreError> {
     let sql = "select id, token_url, sealed_secret, sealed_code, user_id, service, base_url,
-                      oauth_app_id, reauth_connection_id
+                      oauth_app_id, reauth_connection_id, asks_first
                from ah5.t_pending_connections
                where id > $1 order by id limit $2 for no key update";
     let read = |row: &Row| Pending {
@@ -262,6 +263,7 @@ pub async fn pending(tenant: &Tenant<'_>, after: Uuid) -> Result<Vec<Pending>, S
         base_url: row.get(6),
         app: row.get::<_, Option<_>>(7).map(OAuthAppId::from_uuid),
         reauth: row.get::<_, Option<_>>(8).map(ConnectionId::from_uuid),
+        asks_first: row.get(9),
     };
     some(tenant, sql, after, read).await
 }

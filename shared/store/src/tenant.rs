@@ -47,6 +47,23 @@ impl<'a> Tenant<'a> {
         self.workspace
     }
 
+    /// Does this, and undoes it if it fails: the transaction goes on.
+    ///
+    /// # Errors
+    /// The database fails at beginning or ending it.
+    pub async fn attempt<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, StoreError> {
+        self.batch_execute("savepoint attempt").await?;
+        let done = work.await;
+        if done.is_err() {
+            self.batch_execute("rollback to savepoint attempt").await?;
+        }
+        self.batch_execute("release savepoint attempt").await?;
+        Ok(done)
+    }
+
     /// # Errors
     /// The database fails; whether the commit took place is then unknown.
     pub async fn commit(self) -> Result<(), StoreError> {

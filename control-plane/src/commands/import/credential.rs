@@ -1,6 +1,6 @@
 //! What is in an imported envelope, as a connection of ours has it: which slot of which host.
 
-use ah5_contracts::connection::Auth;
+use ah5_contracts::connection::{Auth, Mail};
 use ah5_policy::CanonicalUrl;
 use ah5_providers::catalogue;
 use ah5_providers::custom::Custom;
@@ -15,6 +15,7 @@ pub struct Imported {
     pub auth: Auth,
     pub secret: SecretText,
     pub oauth: Option<OAuth>,
+    pub mail: Option<Mail>,
 }
 
 pub struct OAuth {
@@ -52,8 +53,8 @@ pub fn read(
         Credential::Oauth => oauth(service, payload, tenant),
         Credential::BotToken => plain(service, payload.bot_token.ok_or("it holds no bot token")?),
         Credential::ApiKey => api_key(service, payload),
-        Credential::Email => Err("mailboxes are not imported: connect it anew".to_owned()),
-        Credential::Custom | Credential::OauthCustom => {
+        // Read on its own: [`super::mailbox`].
+        Credential::Email | Credential::Custom | Credential::OauthCustom => {
             Err("that product has no such service".to_owned())
         }
     }
@@ -122,6 +123,7 @@ fn plain(service: &Service, secret: SecretText) -> Result<Imported, String> {
             auth,
             secret,
             oauth: None,
+            mail: None,
         }),
         auth => checked(base.to_string(), auth, secret),
     }
@@ -136,6 +138,7 @@ fn checked(base_url: String, auth: Auth, secret: SecretText) -> Result<Imported,
         auth,
         secret,
         oauth: None,
+        mail: None,
     })
 }
 
@@ -262,7 +265,6 @@ mod tests {
                 "{\"apiKey\":\"sk-0123456789\\r\\nx: y\"}",
                 "characters",
             ),
-            ("email-imap", r#"{"email":"a@b.c"}"#, "anew"),
             ("telegram", r#"{"apiKey":"x"}"#, "no bot token"),
             ("openai", "[]", "no known form"),
         ] {

@@ -1,13 +1,17 @@
 //! The envelope of the product that is imported from: AES-256-GCM, nothing bound to it, no key id. Only
 //! the import reads it; a server never does.
 
+use ah5_security::hash;
 use ah5_security::secret::{SecretBytes, SecretText};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-pub struct Key(LessSafeKey);
+pub struct Key {
+    opens: LessSafeKey,
+    fingerprint: [u8; 32],
+}
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -40,8 +44,16 @@ impl Key {
             let digit = |at: u8| char::from(at).to_digit(16);
             *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
         }
-        let key = UnboundKey::new(&AES_256_GCM, &*key).ok()?;
-        Some(Self(LessSafeKey::new(key)))
+        let opens = UnboundKey::new(&AES_256_GCM, &*key).ok()?;
+        Some(Self {
+            opens: LessSafeKey::new(opens),
+            fingerprint: hash::sha256_of(&[b"ah5 import source\0", &*key]),
+        })
+    }
+
+    /// By which its installation is known again. It tells nothing of the key, which is random.
+    pub const fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
     }
 
     pub fn open(&self, envelope: &str) -> Result<SecretText, Fault> {
@@ -67,7 +79,7 @@ impl Key {
         }
         let length = bytes.len();
         bytes.extend_from_slice(tag);
-        let opened = self.0.open_in_place(nonce, Aad::empty(), &mut bytes);
+        let opened = self.opens.open_in_place(nonce, Aad::empty(), &mut bytes);
         opened.map_err(|_| Fault::Shut)?;
         bytes.truncate(length);
         Ok(SecretBytes::new(bytes))

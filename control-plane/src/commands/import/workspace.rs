@@ -3,23 +3,25 @@
 use ah5_contracts::id::{AgentId, ConnectionId, OAuthAppId, PolicyId, UserId, WorkspaceId};
 use ah5_policy::CanonicalUrl;
 use ah5_providers::catalogue;
+use ah5_providers::service::Credential;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::{DataKey, OAuthAppContext, SealContext};
 use ah5_store::connections::{self, NewConnection, NewOAuth};
 use ah5_store::database::Client;
-use ah5_store::import::{self as source, Connection, OAuthApp, Owner, Policy, Workspace};
+use ah5_store::import::{self as source, Agent, Connection, OAuthApp, Owner, Policy, Workspace};
 use ah5_store::tenant::Tenant;
 use ah5_store::users::{self, NewUser};
-use ah5_store::{agents, policies, sealed, workspaces};
-use anyhow::{Context as _, bail};
+use ah5_store::{agents, imports, policies, sealed, workspaces};
+use anyhow::{Context as _, anyhow, bail};
 use deadpool_postgres::Object;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Report, credential, v1};
+use super::{Report, credential, mailbox, v1};
 use crate::app::App;
 use crate::commands::system;
 use crate::routes::policies as written;
-use crate::vault;
+use crate::{room, vault};
 
 pub struct Move<'a> {
     pub app: &'a App,
@@ -70,6 +72,10 @@ impl Move<'_> {
         report: &mut Report,
     ) -> anyhow::Result<()> {
         if workspaces::current(tenant).await?.is_some() {
+            let source = imports::source(tenant).await?;
+            if source.as_deref() != Some(self.key.fingerprint()) {
+                bail!("a workspace of this id is here already, and did not come from this source");
+            }
             report.already_here += 1;
             return Ok(());
         }
@@ -81,6 +87,7 @@ impl Move<'_> {
         workspaces::insert(tenant, owner, &workspace.name, &wrapped)
             .await
             .context("does its owner have a workspace here already?")?;
+        imports::insert(tenant, self.key.fingerprint()).await?;
         report.workspaces += 1;
         Ok(())
     }
@@ -110,24 +117,36 @@ impl Move<'_> {
     }
 
     async fn agents(&self, tenant: &Tenant<'_>, report: &mut Report) -> anyhow::Result<()> {
-        for agent in source::agents(self.client, self.id.uuid()).await? {
-            let id = AgentId::from_uuid(agent.id);
+        for row in source::agents(self.client, self.id.uuid()).await? {
+            let Some(row) = report.readable("agent", row) else {
+                continue;
+            };
+            let id = AgentId::from_uuid(row.id);
             if agents::get(tenant, id).await?.is_some() {
                 report.already_here += 1;
                 continue;
             }
-            if agent.name.is_empty() {
-                report.leave_out("agent", agent.id, "it has no name");
-                continue;
-            }
-            let icon = agent.icon_url.as_deref();
-            agents::insert(tenant, id, &agent.name, &agent.description, icon).await?;
-            if agent.disabled {
-                agents::disable(tenant, id).await?;
-            }
-            report.agents += 1;
+            let came = attempt(tenant, self.agent(tenant, id, &row)).await?;
+            report.note(("agent", row.id), came, |report| &mut report.agents);
         }
         Ok(())
+    }
+
+    async fn agent(
+        &self,
+        tenant: &Tenant<'_>,
+        id: AgentId,
+        row: &Agent,
+    ) -> anyhow::Result<Result<(), String>> {
+        if row.name.is_empty() {
+            return Ok(Err("it has no name".to_owned()));
+        }
+        let icon = row.icon_url.as_deref();
+        agents::insert(tenant, id, &row.name, &row.description, icon).await?;
+        if row.disabled {
+            agents::disable(tenant, id).await?;
+        }
+        Ok(Ok(()))
     }
 
     async fn oauth_apps(
@@ -139,13 +158,18 @@ impl Move<'_> {
         let here = sealed::oauth_app_ids(tenant).await?;
         let mut known = Vec::new();
         for app in source::oauth_apps(self.client, self.id.uuid()).await? {
+            let Some(app) = report.readable("OAuth app", app) else {
+                continue;
+            };
             if here.contains(&app.id) {
                 report.already_here += 1;
-            } else if let Err(why) = self.oauth_app(tenant, key, &app).await? {
-                report.leave_out("OAuth app", app.id, &why);
-                continue;
             } else {
-                report.oauth_apps += 1;
+                let came = attempt(tenant, self.oauth_app(tenant, key, &app)).await?;
+                let is_here = came.is_ok();
+                report.note(("OAuth app", app.id), came, |report| &mut report.oauth_apps);
+                if !is_here {
+                    continue;
+                }
             }
             known.push(Known {
                 id: app.id,
@@ -200,18 +224,19 @@ impl Move<'_> {
         report: &mut Report,
     ) -> anyhow::Result<()> {
         for row in source::connections(self.client, self.id.uuid()).await? {
+            let Some(row) = report.readable("connection", row) else {
+                continue;
+            };
             let id = ConnectionId::from_uuid(row.id);
             if connections::get(tenant, id).await?.is_some() {
                 report.already_here += 1;
                 continue;
             }
-            match self.connection(tenant, key, apps, &row).await? {
-                Ok(()) => report.connections += 1,
-                Err(why) => {
-                    let what = format!("connection ({})", row.service);
-                    report.leave_out(&what, row.id, &why);
-                }
-            }
+            let came = attempt(tenant, self.connection(tenant, key, apps, &row)).await?;
+            let what = format!("connection ({})", row.service);
+            report.note((what.as_str(), row.id), came, |report| {
+                &mut report.connections
+            });
         }
         Ok(())
     }
@@ -237,8 +262,11 @@ impl Move<'_> {
         }
         let opened = self.key.open(sealed).map_err(|fault| fault.to_string());
         let client_tenant = app.and_then(|app| app.tenant.as_deref());
-        let imported = match opened.and_then(|text| credential::read(service, &text, client_tenant))
-        {
+        let read = |text: SecretText| match service.credential {
+            Credential::Email => mailbox::read(service, &text, self.way()),
+            _ => credential::read(service, &text, client_tenant),
+        };
+        let imported = match opened.and_then(read) {
             Ok(imported) => imported,
             Err(why) => return Ok(Err(why)),
         };
@@ -247,7 +275,10 @@ impl Move<'_> {
         let app = app.filter(|_| oauth.is_some());
         let app = app.map(|app| OAuthAppId::from_uuid(app.id));
         let token_url = oauth.map(|oauth| oauth.token_url.as_str());
-        let destinations = connections::destinations(&imported.base_url, token_url, app, None);
+        let mail = imported.mail.as_ref();
+        let mail = mail.map(|mail| json!({"imap": mail.imap, "smtp": mail.smtp}));
+        let destinations =
+            connections::destinations(&imported.base_url, token_url, app, mail.as_ref());
         let seal = |field, secret: &SecretText| {
             let context = SealContext {
                 workspace: self.id,
@@ -282,9 +313,12 @@ impl Move<'_> {
                 sealed_refresh: refresh.as_deref(),
                 expires_at: oauth.expires_at,
             }),
-            mail: None,
+            mail: mail.as_ref(),
             sealed: &seal(vault::SECRET, &imported.secret),
         };
+        room::check(self.app, tenant)
+            .await
+            .map_err(|error| anyhow!("{}", error.text()))?;
         connections::insert(tenant, &new).await?;
         if let Some(metadata) = row.metadata.as_ref().filter(|it| it.is_object()) {
             connections::set_metadata(tenant, id, metadata).await?;
@@ -292,18 +326,26 @@ impl Move<'_> {
         Ok(Ok(()))
     }
 
+    fn way(&self) -> ah5_mail::Way<'_> {
+        ah5_mail::Way {
+            net: &self.app.net,
+            workspace: self.id,
+        }
+    }
+
     async fn policies(&self, tenant: &Tenant<'_>, report: &mut Report) -> anyhow::Result<()> {
         let here = policies::list(tenant).await?;
         for row in source::policies(self.client, self.id.uuid()).await? {
+            let Some(row) = report.readable("policy", row) else {
+                continue;
+            };
             let id = PolicyId::from_uuid(row.id);
             if here.iter().any(|policy| policy.id == id) {
                 report.already_here += 1;
                 continue;
             }
-            match self.policy(tenant, id, row).await? {
-                Ok(()) => report.policies += 1,
-                Err(why) => report.leave_out("policy", id.uuid(), &why),
-            }
+            let came = attempt(tenant, self.policy(tenant, id, row)).await?;
+            report.note(("policy", id.uuid()), came, |report| &mut report.policies);
         }
         Ok(())
     }
@@ -330,6 +372,20 @@ impl Move<'_> {
         };
         Ok(written::import(self.app, tenant, &place, row.parts).await?)
     }
+}
+
+/// One row, undone if it can't come over: the others do not go with it.
+async fn attempt(
+    tenant: &Tenant<'_>,
+    work: impl Future<Output = anyhow::Result<Result<(), String>>>,
+) -> anyhow::Result<Result<(), String>> {
+    let told = async {
+        match work.await {
+            Ok(came) => came,
+            Err(error) => Err(format!("{error:#}")),
+        }
+    };
+    Ok(tenant.attempt(told).await?)
 }
 
 fn token_url(provider: &str, tenant: Option<&str>) -> Option<CanonicalUrl> {

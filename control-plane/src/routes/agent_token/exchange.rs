@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use ah5_contracts::id::AgentId;
+use ah5_contracts::id::{AgentId, WorkspaceId};
 use ah5_security::dpop::Proof;
 use ah5_security::secret::SecretText;
 use ah5_security::subject_token::{self, Claimed, SubjectError, Vouched};
@@ -38,9 +38,9 @@ pub async fn grant(app: &App, input: &Input, proof: Option<&Proof>) -> Result<St
     if workload::is_ours(app, &claimed.issuer) {
         return Err(refused());
     }
-    let trust = trusted(app, id, &claimed).await?;
+    let (workspace, trust) = trusted(app, id, &claimed).await?;
     // No connection to the database is held while the issuer answers.
-    let vouched = vouch(app, &place(&trust), &jws, &claimed).await;
+    let vouched = vouch(app, &place(workspace, &trust), &jws, &claimed).await;
     let mut db = app.db().await?;
     let workspace = agents::workspace_of(&db, id).await?.ok_or_else(refused)?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
@@ -77,13 +77,17 @@ fn agent_of(app: &App, audience: &str) -> Option<AgentId> {
 }
 
 /// The agent's word, by an admin, that such a token stands for it.
-async fn trusted(app: &App, id: AgentId, claimed: &Claimed) -> Result<Trust, AppError> {
+async fn trusted(
+    app: &App,
+    id: AgentId,
+    claimed: &Claimed,
+) -> Result<(WorkspaceId, Trust), AppError> {
     let mut db = app.db().await?;
     let workspace = agents::workspace_of(&db, id).await?.ok_or_else(refused)?;
     let tenant = Tenant::begin(&mut db, workspace).await?;
     let found = agent_trusts::find(&tenant, id, &claimed.issuer, &claimed.subject).await?;
     match found {
-        Some(trust) => Ok(trust),
+        Some(trust) => Ok((workspace, trust)),
         None => {
             let denied = Err(("workload not trusted", refused()));
             let ended = conclude(app, tenant, id, denied, details(claimed)).await;
@@ -159,8 +163,9 @@ async fn judge(
     sign(app, tenant, agent.id, epoch, bond).await
 }
 
-fn place(trust: &Trust) -> Place {
+fn place(workspace: WorkspaceId, trust: &Trust) -> Place {
     Place {
+        workspace,
         issuer: trust.issuer.clone(),
         jwks_uri: trust.jwks_uri.clone(),
     }

@@ -7,7 +7,7 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use ah5_contracts::audit::Action;
-use ah5_contracts::id::{AgentId, TrustId};
+use ah5_contracts::id::{AgentId, TrustId, WorkspaceId};
 use ah5_store::agent_trusts::{self, New, ONCE, Trust};
 use ah5_store::tenant::Tenant;
 use ah5_store::{agent_tokens, agents};
@@ -43,7 +43,8 @@ pub async fn add(
     let id: AgentId = id.parse()?;
     let (issuer, subject) = (input.text("issuer")?, input.text("subject")?);
     let jwks_uri = input.optional_text("jwksUri")?;
-    check(&app, &issuer, &subject, jwks_uri.as_deref())?;
+    let workspace = caller.workspace();
+    check(&app, workspace, &issuer, &subject, jwks_uri.as_deref())?;
     let by = caller.user().ok_or_else(unknown)?;
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
@@ -97,13 +98,19 @@ pub async fn remove(
     Ok(success())
 }
 
-fn check(app: &App, issuer: &str, subject: &str, jwks_uri: Option<&str>) -> Result<(), AppError> {
+fn check(
+    app: &App,
+    workspace: WorkspaceId,
+    issuer: &str,
+    subject: &str,
+    jwks_uri: Option<&str>,
+) -> Result<(), AppError> {
     let fault = |field: &str, why: &str| Err(AppError::bad_request(format!("body/{field} {why}")));
     let has_query = |url: &str| url.contains(['?', '#']);
-    if issuer.len() > MAX_TEXT || has_query(issuer) || !workload::may_ask(app, issuer) {
+    if issuer.len() > MAX_TEXT || has_query(issuer) || !workload::may_ask(app, workspace, issuer) {
         return fault("issuer", ISSUER);
     }
-    if jwks_uri.is_some_and(|uri| uri.len() > MAX_TEXT || !workload::may_ask(app, uri)) {
+    if jwks_uri.is_some_and(|uri| uri.len() > MAX_TEXT || !workload::may_ask(app, workspace, uri)) {
         return fault("jwksUri", ISSUER);
     }
     let characters = subject.chars().count();

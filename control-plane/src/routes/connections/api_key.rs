@@ -27,7 +27,7 @@ pub async fn connect(
     input.text("apiKey")?;
     let label = input.optional_text("label")?;
     let label = label.as_deref().map(check_label).transpose()?;
-    let entered = Entered::read(&app, service, &input, None)?;
+    let entered = Entered::read(&app, caller.workspace(), service, &input, None)?;
     let provider = &service.provider;
     let usual = format!("{provider} connection");
     let created = create(&app, &caller, &entered, label, usual).await?;

@@ -26,7 +26,7 @@ pub async fn connect(
     input.text("botToken")?;
     let label = input.optional_text("label")?;
     let label = label.as_deref().map(check_label).transpose()?;
-    let entered = Entered::read(&app, service, &input, None)?;
+    let entered = Entered::read(&app, caller.workspace(), service, &input, None)?;
     let usual = format!("{} connection", service.provider);
     let created = create(&app, &caller, &entered, label, usual).await?;
     let mut connection = created.connection;

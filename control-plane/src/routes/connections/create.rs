@@ -11,7 +11,7 @@ use crate::app::{App, Record};
 use crate::auth::caller::Caller;
 use crate::entered::Entered;
 use crate::error::{AppError, AppResult};
-use crate::vault;
+use crate::{room, vault};
 
 pub struct Created {
     /// As it is answered.
@@ -34,6 +34,12 @@ pub async fn create(
         workspace: caller.workspace(),
         connection: id,
     };
+    let mut db = app.db().await?;
+    let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
+    room::check(app, &tenant).await?;
+    tenant.commit().await?;
+    // No connection to the database is held while the provider answers.
+    drop(db);
     let account = entered.confirm(app, owner).await?;
     let label = label.or(account.label).unwrap_or(usual);
 
@@ -45,6 +51,7 @@ pub async fn create(
         let hint = "Replace its credential, or revoke it first.";
         return Err(AppError::conflict(why).hint(hint));
     }
+    room::check(app, &tenant).await?;
     let key = vault::key(app, &tenant).await?;
     let sealed = entered.seal(&key, tenant.workspace(), id, 1);
     let auth = serde_json::to_value(&entered.auth).map_err(AppError::internal)?;

@@ -52,7 +52,7 @@ pub async fn replace(
     let service = catalogue::find(&known.service);
     let service = service
         .ok_or_else(|| AppError::bad_request(format!("Unknown service: {}", known.service)))?;
-    let entered = Entered::read(app, service, &input, Some(known))?;
+    let entered = Entered::read(app, caller.workspace(), service, &input, Some(known))?;
     let version = version(app, caller, known.id).await?;
     let owner = PoolKey {
         workspace: caller.workspace(),

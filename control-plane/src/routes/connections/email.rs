@@ -24,7 +24,7 @@ pub async fn connect(
     let service = service.ok_or_else(|| AppError::internal("the catalogue has no mail"))?;
     let label = input.optional_text("label")?;
     let label = label.as_deref().map(check_label).transpose()?;
-    let entered = Entered::read(&app, service, &input, None)?;
+    let entered = Entered::read(&app, caller.workspace(), service, &input, None)?;
     let email = entered.said["email"].as_str().unwrap_or_default();
     let usual = format!("{email} (IMAP/SMTP)");
     let created = create(&app, &caller, &entered, label, usual).await?;

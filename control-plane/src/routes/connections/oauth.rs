@@ -6,7 +6,7 @@ use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
 use serde_json::{Map, Value, json};
 
-use ah5_contracts::id::{AgentId, OAuthAppId, UserId};
+use ah5_contracts::id::{AgentId, OAuthAppId, UserId, WorkspaceId};
 use ah5_oauth::client::Client;
 use ah5_policy::CanonicalUrl;
 use ah5_providers::catalogue;
@@ -79,10 +79,11 @@ async fn wanted(
         provider: service.provider.clone(),
         service: service.id.clone(),
         label: check_label(&label)?,
-        base_url: base_url(app, service, input)?,
+        base_url: base_url(app, caller.workspace(), service, input)?,
         scopes: scopes::known(&asked, service, &client)?,
         reauth: None,
         metadata: metadata(tenant, input).await?,
+        asks_first: caller.is_by_token(),
     };
     Ok((client, wanted))
 }
@@ -121,7 +122,12 @@ async fn client(
 
 /// The service's own, or the connection's where each has one: never ours, never plain http but to whom
 /// the operator exempts, never outside of what the service is pinned to.
-fn base_url(app: &App, service: &Service, input: &Input) -> AppResult<String> {
+fn base_url(
+    app: &App,
+    workspace: WorkspaceId,
+    service: &Service,
+    input: &Input,
+) -> AppResult<String> {
     if let Some(base) = service.base_url() {
         return Ok(base.to_string());
     }
@@ -130,7 +136,7 @@ fn base_url(app: &App, service: &Service, input: &Input) -> AppResult<String> {
     if base.query().is_some() {
         return Err(fault(&"must not have a query"));
     }
-    if !crate::routes::oauth_apps::endpoints::may_call(app, &base) {
+    if !crate::routes::oauth_apps::endpoints::may_call(app, workspace, &base) {
         return Err(fault(&"must be a public https URL, not ours"));
     }
     if !service.pins(&base) {

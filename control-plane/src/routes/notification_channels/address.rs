@@ -1,5 +1,6 @@
 //! Where a channel's messages go: the one setting that each type needs. Others are kept as they are.
 
+use ah5_contracts::id::WorkspaceId;
 use serde_json::{Map, Value};
 
 use crate::app::App;
@@ -10,7 +11,12 @@ use crate::input::Input;
 use crate::routes::session::email_of;
 
 /// The settings as they are stored: the address is a text, and one that can be right.
-pub fn check(app: &App, kind: Kind, config: Option<&Value>) -> Result<Value, AppError> {
+pub fn check(
+    app: &App,
+    workspace: WorkspaceId,
+    kind: Kind,
+    config: Option<&Value>,
+) -> Result<Value, AppError> {
     let config =
         config.ok_or_else(|| AppError::bad_request("body must have required property 'config'"))?;
     let mut config: Map<String, Value> = match config {
@@ -30,7 +36,7 @@ pub fn check(app: &App, kind: Kind, config: Option<&Value>) -> Result<Value, App
         Kind::Email => email(&config)?,
         Kind::Slack => named(given, "channelId", "#-_.@")?,
         Kind::Telegram => named(given, "chatId", "-_@")?,
-        Kind::Webhook => check_url(app, given)?.to_string(),
+        Kind::Webhook => check_url(app, workspace, given)?.to_string(),
     };
     config.insert(name.to_owned(), address.into());
     let config = Value::Object(config);

@@ -1,6 +1,7 @@
 //! A provider that a workspace describes itself. People's browsers are sent there and the client's
 //! secret with them, so it is somebody else's public place, or one that the operator exempts.
 
+use ah5_contracts::id::WorkspaceId;
 use ah5_net::guard::{AddressKind, classify, is_loopback_name};
 use ah5_policy::CanonicalUrl;
 use ah5_providers::custom;
@@ -13,7 +14,7 @@ use crate::error::{AppError, AppResult};
 use crate::input::Input;
 
 /// The member `endpoints`, in the form in which the catalogue's dialects are written.
-pub fn read(app: &App, input: &Input) -> AppResult<Value> {
+pub fn read(app: &App, workspace: WorkspaceId, input: &Input) -> AppResult<Value> {
     input
         .has("endpoints")
         .then_some(())
@@ -37,18 +38,18 @@ pub fn read(app: &App, input: &Input) -> AppResult<Value> {
         fault(&text)
     })?;
     dialect
-        .check_own(|url| may_call(app, url))
+        .check_own(|url| may_call(app, workspace, url))
         .map_err(|why| fault(&why))?;
     Ok(endpoints)
 }
 
 /// What a tenant may have us call. Names are judged again when they are resolved, at every call.
-pub fn may_call(app: &App, url: &CanonicalUrl) -> bool {
+pub fn may_call(app: &App, workspace: WorkspaceId, url: &CanonicalUrl) -> bool {
     let (host, port) = (url.host(), url.port());
     if app.config.origin.is_ours(&url.origin()) {
         return false;
     }
-    if app.config.allows_plain_http(host, port) {
+    if app.config.allows_plain_http(workspace, host, port) {
         return true;
     }
     let is_inside = match url.ip() {

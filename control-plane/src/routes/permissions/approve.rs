@@ -102,6 +102,7 @@ async fn consent(
         scopes: scopes::known(&needed, service, &client)?,
         reauth: None,
         metadata,
+        asks_first: caller.is_by_token(),
     };
     // Only the last one leads anywhere.
     pending_connections::delete_of_request(&tenant, request.id).await?;

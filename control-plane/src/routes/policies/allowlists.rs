@@ -2,13 +2,18 @@
 
 use serde_json::{Value, json};
 
+use ah5_contracts::id::WorkspaceId;
 use ah5_contracts::policy::Method;
 
 use crate::app::App;
 use crate::error::AppError;
 
 /// The common faults in the words that clients know; the compiler finds the rest.
-pub(super) fn checked_allowlists(app: &App, value: &Value) -> Result<Value, AppError> {
+pub(super) fn checked_allowlists(
+    app: &App,
+    workspace: WorkspaceId,
+    value: &Value,
+) -> Result<Value, AppError> {
     let bad = |text: String| Err(AppError::bad_request(text));
     let Some(entries) = value.as_array() else {
         return bad("body/allowlists must be array".into());
@@ -28,7 +33,7 @@ pub(super) fn checked_allowlists(app: &App, value: &Value) -> Result<Value, AppE
             url.port_or_known_default().unwrap_or(0),
         );
         if url.scheme() != "https"
-            && !(url.scheme() == "http" && app.config.allows_plain_http(host, port))
+            && !(url.scheme() == "http" && app.config.allows_plain_http(workspace, host, port))
         {
             return bad(format!("Base URL must use HTTPS: {base}"));
         }

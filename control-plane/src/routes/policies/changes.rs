@@ -35,9 +35,9 @@ pub async fn changes(
         find(&tenant, id.parse()?).await?
     };
     let mut draft = Draft::of(&stored);
-    let before = draft.compiled(&app)?;
-    draft.update(&app, &change, &stored)?;
-    let after = draft.compiled(&app)?;
+    let before = draft.compiled(&app, caller.workspace())?;
+    draft.update(&app, caller.workspace(), &change, &stored)?;
+    let after = draft.compiled(&app, caller.workspace())?;
     let cases = cases(&input, &stored.connection_service)?;
     let parts = draft.changed_from(&Draft::of(&stored));
     // A hundred bodies may take a while to read.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use ah5_contracts::id::WorkspaceId;
 use ah5_policy::templates::default_allowlists;
 use ah5_policy::{CompileError, CompiledPolicy, PolicySource};
 use ah5_providers::catalogue;
@@ -76,10 +77,11 @@ impl Draft {
     pub(super) fn update(
         &mut self,
         app: &App,
+        workspace: WorkspaceId,
         input: &Input,
         policy: &Policy,
     ) -> Result<(), AppError> {
-        self.read(app, input)?;
+        self.read(app, workspace, input)?;
         self.check_models(&policy.connection_service)?;
         if let Some(choice) = template::again(input, policy)? {
             self.make_from(choice);
@@ -115,7 +117,12 @@ impl Draft {
     /// # Errors
     /// 400 for what cannot be kept, a name that is no part of a policy first: a misspelled limit limits
     /// nothing.
-    pub(super) fn read(&mut self, app: &App, input: &Input) -> Result<(), AppError> {
+    pub(super) fn read(
+        &mut self,
+        app: &App,
+        workspace: WorkspaceId,
+        input: &Input,
+    ) -> Result<(), AppError> {
         if let Some(name) = input.names().find(|name| !KNOWN.contains(name)) {
             let text = format!("body/{name:.64} is no part of a policy");
             return Err(AppError::bad_request(text));
@@ -133,7 +140,7 @@ impl Draft {
             self.acknowledged = acknowledged;
         }
         if let Some(allowlists) = input.value("allowlists") {
-            self.allowlists = checked_allowlists(app, allowlists)?;
+            self.allowlists = checked_allowlists(app, workspace, allowlists)?;
         }
         let given = |name: &str| input.value(name).cloned();
         let set = |name: &str, slot: &mut Value| *slot = given(name).unwrap_or(slot.take());
@@ -174,8 +181,8 @@ impl Draft {
     }
 
     /// Whether a data plane will be able to serve it, and its author knows what it does not bind.
-    pub(super) fn compile(&self, app: &App) -> Result<(), AppError> {
-        let compiled = self.compiled(app)?;
+    pub(super) fn compile(&self, app: &App, workspace: WorkspaceId) -> Result<(), AppError> {
+        let compiled = self.compiled(app, workspace)?;
         if compiled.vends() && !compiled.is_unfiltered() && !self.acknowledged {
             let text = "A token that is handed out (Model A) is bound by no rule, constraint, response \
                         rule or allowlist of its policy";
@@ -186,12 +193,16 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn compiled(&self, app: &App) -> Result<CompiledPolicy, AppError> {
+    pub(super) fn compiled(
+        &self,
+        app: &App,
+        workspace: WorkspaceId,
+    ) -> Result<CompiledPolicy, AppError> {
         let source = PolicySource {
             allowed_models: &self.models,
             allowlists: &self.allowlists,
             default_mode: &self.mode,
-            plain_http: &|host, port| app.config.allows_plain_http(host, port),
+            plain_http: &|host, port| app.config.allows_plain_http(workspace, host, port),
             provider_constraints: self.constraints.as_ref(),
             rate_limits: self.rate_limits.as_ref(),
             rules: &self.rules,

@@ -35,8 +35,8 @@ pub async fn evaluate(
         (Some(Value::Object(changes)), stored) => {
             let changes = Input::of(changes.clone());
             match stored {
-                Some(stored) => draft.update(&app, &changes, stored)?,
-                None => draft.read(&app, &changes)?,
+                Some(stored) => draft.update(&app, caller.workspace(), &changes, stored)?,
+                None => draft.read(&app, caller.workspace(), &changes)?,
             }
         }
         (Some(_), _) => return Err(AppError::bad_request("body/policy must be object")),
@@ -46,7 +46,7 @@ pub async fn evaluate(
             return Err(AppError::bad_request(text));
         }
     }
-    let policy = draft.compiled(&app)?;
+    let policy = draft.compiled(&app, caller.workspace())?;
     let Some(Value::Object(request)) = input.value("request") else {
         return Err(AppError::bad_request("body/request must be object"));
     };

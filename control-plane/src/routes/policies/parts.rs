@@ -21,7 +21,7 @@ pub async fn set_allowlists(
     input: Input,
 ) -> AppResult {
     let allowlists = required(&input, "allowlists")?;
-    let allowlists = checked_allowlists(&app, allowlists)?;
+    let allowlists = checked_allowlists(&app, caller.workspace(), allowlists)?;
     change(&app, &caller, &id, |draft, _| {
         draft.allowlists = allowlists;
         Ok(())

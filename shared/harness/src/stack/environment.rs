@@ -110,6 +110,13 @@ impl Environment {
         }
     }
 
+    /// Of both planes.
+    pub fn set(&mut self, name: &str, value: &str) {
+        for env in [&mut self.control, &mut self.data] {
+            env.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
     /// What no call may reach, however generous the operator's own exemptions are.
     pub fn protect(&mut self, listeners: &[SocketAddr]) {
         let protected = self.data.entry("PROTECTED_ADDRS".into()).or_default();

@@ -11,7 +11,11 @@ use ah5_keyring::{KmsError, OpenError, Source};
 use ah5_security::ring::KeyRing;
 use ah5_security::vault::DataKey;
 use ah5_settings::Settings;
-use serde_json::json;
+use ah5_testkit::simulator::{Options, Simulator};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Response;
+use serde_json::{Value, json};
 
 use server::{Moto, Vars};
 
@@ -157,6 +161,32 @@ async fn whoever_may_not_is_refused() {
     assert!(good.open().await.is_ok());
     moto.deny("kms:Decrypt").await;
     refused(good.open().await, "403");
+}
+
+/// What a service that wraps nothing says must not come into the file, whatever it puts around it.
+#[tokio::test]
+async fn a_key_that_comes_back_as_it_was_is_not_kept() {
+    let options = Options {
+        plain: true,
+        ..Options::default()
+    };
+    let service = Simulator::start_with(options).await.unwrap();
+    service.on("/*", |received| async move {
+        let asked: Value = serde_json::from_slice(&received.body).unwrap();
+        let key = STANDARD.decode(asked["Plaintext"].as_str().unwrap());
+        let around = [&[1, 2, 3], &*key.unwrap(), &[4, 5]].concat();
+        let answer = json!({"CiphertextBlob": STANDARD.encode(around)});
+        Response::new(answer.to_string().into())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ring");
+    KeyRing::create(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let mut vars = server::settings(UNKNOWN);
+    let address = format!("http://127.0.0.1:{}", service.plain_port().unwrap());
+    vars.insert("AWS_KMS_ENDPOINT".to_owned(), address);
+    refused(source(&path, &vars).wrap().await, "no ciphertext");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
 #[tokio::test]

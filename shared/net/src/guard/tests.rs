@@ -1,3 +1,5 @@
+use uuid::Uuid;
+
 use super::*;
 
 fn exemptions(entries: &[&str], loopback_origin: bool) -> Exemptions {
@@ -5,8 +7,26 @@ fn exemptions(entries: &[&str], loopback_origin: bool) -> Exemptions {
     Exemptions::parse(&entries, loopback_origin).unwrap()
 }
 
+const ANY: WorkspaceId = WorkspaceId::from_uuid(Uuid::from_u128(1));
+
 fn check(guard: &Guard, host: &str, port: u16, ip: &str) -> Result<(), String> {
-    guard.check(host, port, &[ip.parse().unwrap()]).map(drop)
+    check_for(guard, ANY, host, port, ip)
+}
+
+fn check_for(
+    guard: &Guard,
+    workspace: WorkspaceId,
+    host: &str,
+    port: u16,
+    ip: &str,
+) -> Result<(), String> {
+    let target = Target {
+        workspace,
+        host,
+        port,
+        plain: false,
+    };
+    guard.check(target, &[ip.parse().unwrap()]).map(drop)
 }
 
 #[test]
@@ -126,7 +146,13 @@ fn loopback_needs_the_exact_port_outside_development() {
 fn one_bad_address_refuses_them_all() {
     let guard = Guard::default();
     let ips = ["1.1.1.1", "10.0.0.1"].map(|ip| ip.parse().unwrap());
-    let why = guard.check("two.test", 443, &ips).unwrap_err();
+    let target = Target {
+        workspace: ANY,
+        host: "two.test",
+        port: 443,
+        plain: false,
+    };
+    let why = guard.check(target, &ips).unwrap_err();
     assert_eq!(
         why,
         "Blocked: hostname two.test resolves to private IP 10.0.0.1"
@@ -163,6 +189,90 @@ fn entries_are_checked_when_they_are_read() {
     for bad in ["*.test", "h:0", "h:99999", "h:x", "", "a b"] {
         assert!(Exemptions::parse(&[bad.to_owned()], true).is_err(), "{bad}");
     }
-    assert!(exemptions(&["EXAMPLE.test:80"], false).covers("example.test", 80));
-    assert!(exemptions(&["[::1]:80"], false).covers("::1", 80));
+    assert!(exemptions(&["EXAMPLE.test:80"], false).covers(ANY, "example.test", 80));
+    assert!(exemptions(&["[::1]:80"], false).covers(ANY, "::1", 80));
+}
+
+#[test]
+fn an_exemption_is_of_its_workspace_host_port_and_network() {
+    let (ours, theirs) = (WorkspaceId::random(), WorkspaceId::random());
+    let entry = format!("{ours}@db.test:8443=10.1.0.0/16");
+    let guard = Guard {
+        exemptions: exemptions(&[&entry, "*@all.test:80=10.9.9.9"], false),
+        ..Guard::default()
+    };
+    let ask = |who, host, port, ip| check_for(&guard, who, host, port, ip).is_ok();
+    assert!(ask(ours, "db.test", 8443, "10.1.2.3"));
+    assert!(!ask(theirs, "db.test", 8443, "10.1.2.3"));
+    assert!(!ask(
+        WorkspaceId::from_uuid(Uuid::nil()),
+        "db.test",
+        8443,
+        "10.1.2.3"
+    ));
+    assert!(!ask(ours, "db2.test", 8443, "10.1.2.3"));
+    assert!(!ask(ours, "db.test", 443, "10.1.2.3"));
+    for outside in ["10.2.0.1", "127.0.0.1", "169.254.169.254", "fd12::1"] {
+        assert!(!ask(ours, "db.test", 8443, outside), "{outside}");
+    }
+    for who in [ours, theirs] {
+        assert!(ask(who, "all.test", 80, "10.9.9.9"));
+        assert!(!ask(who, "all.test", 80, "10.9.9.8"));
+    }
+}
+
+#[test]
+fn plain_http_goes_to_the_network_of_the_exemption_only() {
+    let guard = Guard {
+        exemptions: exemptions(&["*@db.test:80=10.1.0.0/16", "any.test:80"], false),
+        ..Guard::default()
+    };
+    let ask = |host, ip: &str| {
+        let target = Target {
+            workspace: ANY,
+            host,
+            port: 80,
+            plain: true,
+        };
+        guard.check(target, &[ip.parse().unwrap()])
+    };
+    assert!(ask("db.test", "10.1.0.1").is_ok());
+    let why = ask("db.test", "1.1.1.1").unwrap_err();
+    assert_eq!(why, "Blocked: db.test may only be called by https");
+    assert!(ask("any.test", "1.1.1.1").is_ok());
+    assert!(ask("other.test", "1.1.1.1").is_err());
+}
+
+#[test]
+fn networks_that_can_never_be_exempted_are_faults() {
+    for bad in [
+        "h.test:80=169.254.0.0/16",
+        "h.test:80=169.254.169.254",
+        "h.test:80=fe80::/10",
+        "h.test:80=fd00:ec2::254",
+        "h.test:80=0.0.0.0/0",
+        "h.test:80=::/0",
+        "h.test:80=::ffff:0:0/96",
+        "h.test:80=10.0.0.0/33",
+        "h.test:80=",
+        "h.test=127.0.0.0/8",
+        "h.test=::1",
+        "@h.test:80",
+        "acme@h.test:80",
+        "*@*@h.test:80",
+    ] {
+        assert!(
+            Exemptions::parse(&[bad.to_owned()], false).is_err(),
+            "{bad}"
+        );
+    }
+    let guard = Guard {
+        exemptions: exemptions(&["h.test:80=127.0.0.1", "w.test:80=168.0.0.0/7"], false),
+        own_addrs: vec!["127.0.0.1:80".parse().unwrap()],
+        ..Guard::default()
+    };
+    assert!(check(&guard, "h.test", 80, "127.0.0.1").is_err(), "ours");
+    for inside in ["169.254.169.254", "168.63.129.16"] {
+        assert!(check(&guard, "w.test", 80, inside).is_err(), "{inside}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The browser is back from the provider. It completes only in a live session of the very person who
-//! began, if they still may; without that session the code waits unused ([`super::parked`]).
+//! began, if they still may; without that session, or if it was begun with a token and so not in this
+//! browser, the code waits unused ([`super::parked`]).
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -106,7 +107,7 @@ async fn arrive(app: &App, headers: &HeaderMap, at: &str, query: &str) -> Result
     tenant.commit().await?;
     drop(db);
 
-    if !is_here(app, headers, pending.user).await? {
+    if pending.asks_first || !is_here(app, headers, pending.user).await? {
         let parked = park(app, workspace, (id, &pending), &state_hash, &code).await?;
         return Ok(Arrived::Parked(parked));
     }

@@ -24,7 +24,7 @@ use crate::oauth::begin::{SECRET, Wanted, context, keep, token_url};
 use crate::oauth::clients;
 use crate::oauth::complete::{EXPIRED, Failed, pool_key, secret, told};
 use crate::oauth::finish::finish;
-use crate::vault;
+use crate::{room, vault};
 
 /// `POST /v1/connections/device/start`
 pub async fn start(
@@ -35,6 +35,7 @@ pub async fn start(
     let mut db = app.db().await?;
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let (client, wanted) = wanted(&app, &tenant, &caller, &input).await?;
+    room::check(&app, &tenant).await?;
     tenant.commit().await?;
     drop(db);
     if client.device_url().is_none() {

@@ -1,5 +1,5 @@
-//! A code came back to a browser in which the person was not signed in. It waits there, unused; after
-//! signing in, the person is shown what would be connected to what, and asked. Only that browser can
+//! A code came back to a browser in which the person was not signed in, or in which they had not begun.
+//! It waits there, unused; signed in, the person is shown what would be connected to what, and asked. Only that browser can
 //! answer, and only as the person who began: a link that was sent to somebody else connects nothing.
 
 use axum::extract::State;
@@ -120,9 +120,12 @@ async fn question(app: &App, workspace: WorkspaceId, pending: &Pending) -> AppRe
         Some(_) => "The connection that there is gets the new consent.",
         None => "A new connection is made.",
     };
+    let why = match pending.asks_first {
+        true => "This was begun with a personal token of yours, and not in this browser.",
+        false => "The provider has sent you back while you were not signed in here.",
+    };
     Ok(format!(
-        "<p>The provider has sent you back while you were not signed in here. Nothing was connected \
-         yet. {renewed}</p><dl>{}{}{}{}{}</dl><form method=\"post\" action=\"/v1/connections/parked\">\
+        "<p>{why} Nothing was connected yet. {renewed}</p><dl>{}{}{}{}{}</dl><form method=\"post\" action=\"/v1/connections/parked\">\
          <button name=\"decision\" value=\"connect\">Connect</button>\
          <button name=\"decision\" value=\"cancel\">Cancel</button></form>",
         entry("Account at", service),

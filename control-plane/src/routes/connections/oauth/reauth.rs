@@ -36,6 +36,7 @@ pub async fn begin(app: &App, caller: &Caller, connection: &Connection) -> AppRe
         scopes: asked(connection, &policies, service, &client),
         reauth: Some(connection.id),
         metadata: json!({}),
+        asks_first: caller.is_by_token(),
     };
     let redirect_uri = begin::redirect_uri(app);
     let begun = begin::begin(app, &tenant, &client, &wanted, redirect_uri).await?;

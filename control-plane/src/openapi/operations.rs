@@ -99,6 +99,12 @@ const BACK: Fields = &[
     ("error?", "string"),
     ("error_description?", "string"),
 ];
+const ENDED: Fields = &[
+    ("success?", "string"),
+    ("connectionId?", "string"),
+    ("policyId?", "string"),
+    ("error?", "string"),
+];
 const POLICY: Fields = &[("policy", "Policy")];
 const FILTER: Fields = &[
     ("agentId?", "uuid"),
@@ -209,6 +215,11 @@ pub const EVERY: &[Operation] = &[
     Operation::new("GET /api/auth/callback/{provider}", "Where a sign-in provider sends people back to", Answer::Nothing).redirects(302),
     Operation::new("POST /api/auth/callback/{provider}", "The same for providers that post", Answer::Nothing).redirects(303),
     gives("GET /api/auth/verify-email", "Proves an address, by the link of a mail; with callbackURL it leads on", STATUS).asks(&[("token", "string"), ("callbackURL?", "string")]),
+    Operation::new("GET /", "A page that says what this is", Answer::Text(&["text/html"])),
+    Operation::new("GET /login", "A form to sign in with a password", Answer::Text(&["text/html"])).asks(&[("callbackURL?", "string"), ("error?", "string"), ("verified?", "string")]),
+    Operation::new("GET /dashboard", "What came of a flow in the browser, until there is a dashboard", Answer::Text(&["text/html"])).asks(ENDED),
+    Operation::new("GET /dashboard/{page}", "The same", Answer::Text(&["text/html"])).asks(ENDED),
+    Operation::new("GET /dashboard/{page}/{entry}", "The same", Answer::Text(&["text/html"])).asks(ENDED),
     gives("POST /api/auth/send-verification-email", "Sends that mail again", STATUS).takes(&[("email", "email"), ("callbackURL?", "string")]),
     gives("POST /api/auth/request-password-reset", "Sends a mail to set a new password, if there is such an account", &[("status", "boolean"), ("message", "string")]).takes(&[("email", "email"), ("redirectTo?", "string")]),
     Operation::new("GET /api/auth/reset-password/{token}", "Where that mail leads to", Answer::Nothing).asks(&[("callbackURL?", "string")]).redirects(302),

@@ -42,6 +42,16 @@ async fn bad_input_is_refused_with_the_field_at_fault() {
         ),
         (
             "/v1/connections/api-key",
+            custom("https://169.254.169.254/", bearer(), "0123456789"),
+            "body/baseUrl must be a public https URL",
+        ),
+        (
+            "/v1/agents",
+            json!({"name": "x".repeat(101)}),
+            "name must NOT have more than 100 characters",
+        ),
+        (
+            "/v1/connections/api-key",
             custom("https://u:p@example.com", bearer(), "0123456789"),
             "body/baseUrl",
         ),

@@ -93,13 +93,12 @@ impl Config {
         };
         let ring = Source::read(settings);
         let origin = Origin::read(settings);
-        let outbound = origin.as_ref().and_then(|it| Outbound::read(settings, it));
-        let mail = origin
-            .as_ref()
-            .and_then(|it| mail::config::Config::read(settings, it));
+        // What is allowed on a loopback origin only is no second fault where the origin is one.
+        let local = origin.as_ref().is_none_or(Origin::is_loopback);
+        let outbound = Outbound::read(settings, local);
+        let mail = mail::config::Config::read(settings, local);
         let parties = social::config::read(settings);
         // Whoever develops reloads a lot.
-        let local = origin.as_ref().is_some_and(Origin::is_loopback);
         let general = if local { 5000 } else { 1000 };
         Some(Self {
             pool_size: settings.positive("DB_POOL_SIZE", 10),
@@ -150,8 +149,7 @@ impl Config {
 // === impl Outbound ===
 
 impl Outbound {
-    fn read(settings: &mut Settings, origin: &Origin) -> Option<Self> {
-        let loopback = origin.is_loopback();
+    fn read(settings: &mut Settings, loopback: bool) -> Option<Self> {
         let exempt = settings.list("SSRF_ALLOWLIST_HOSTS");
         let exemptions = Exemptions::parse(&exempt, loopback);
         let resolve = settings.list("UPSTREAM_RESOLVE");
@@ -164,9 +162,16 @@ impl Outbound {
                 settings.fault(name, fault);
             }
         }
+        let extra_ca = settings.path("UPSTREAM_CA_FILE");
+        if let Some(path) = &extra_ca
+            && let Err(error) = std::fs::metadata(path)
+        {
+            let why = format!("{}: {error}", path.display());
+            settings.fault("UPSTREAM_CA_FILE", why);
+        }
         Some(Self {
             exemptions: exemptions.ok()?,
-            extra_ca: settings.path("UPSTREAM_CA_FILE"),
+            extra_ca,
             overrides: overrides.ok()?,
         })
     }
@@ -252,13 +257,19 @@ mod tests {
             ("DB_POOL_SIZE", "0"),
             ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
             ("PUBLIC_ORIGIN", "nonsense"),
+            ("UPSTREAM_RESOLVE", "nonsense"),
+            ("UPSTREAM_CA_FILE", "/nowhere/ca.pem"),
+            ("SMTP_HOST", "mx"),
+            ("SMTP_TLS", "nonsense"),
+            ("SMTP_USERNAME", "u"),
             ("LISTEN_ADDR", "x"),
         ];
         let mut settings = Settings::from_vars(vars.map(|(k, v)| (k.into(), v.into())));
         assert!(Config::read(&mut settings).is_none());
         let faults = settings.finish().unwrap_err().to_string();
-        let names = vars.map(|(name, _)| name);
-        for name in names.into_iter().chain(["DATABASE_URL", "KEY_RING_FILE"]) {
+        let names = vars.into_iter().filter(|(name, _)| *name != "SMTP_HOST");
+        let missing = ["DATABASE_URL", "KEY_RING_FILE", "EMAIL_FROM"];
+        for name in names.map(|(name, _)| name).chain(missing) {
             assert!(faults.contains(name), "{name} is missing in {faults}");
         }
     }

@@ -84,6 +84,7 @@ impl Input {
                 AppError::bad_request(format!(
                     "body/{name} must be equal to one of the allowed values"
                 ))
+                .hint(format!("Accepted: {}.", allowed.join(", ")))
             })
     }
 

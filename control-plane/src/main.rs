@@ -184,9 +184,23 @@ async fn migrate() -> ExitCode {
             println!("the database schema is at version {version}");
             ExitCode::SUCCESS
         }
-        Err(error) => fail(1, &error),
+        Err(error) => {
+            let text = error.to_string();
+            // The login users may change rows and nothing else.
+            let hint = match text.contains(INSUFFICIENT_PRIVILEGE) {
+                true => {
+                    "\n  a migration takes the owner of the database or a superuser: name one in \
+                         MIGRATE_DATABASE_URL"
+                }
+                false => "",
+            };
+            fail(1, &format!("{text}{hint}"))
+        }
     }
 }
+
+/// PostgreSQL's code, as it stands in what it says.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 async fn import(dry_run: bool) -> ExitCode {
     let mut settings = Settings::from_env();

@@ -9,6 +9,7 @@ use ah5_providers::catalogue;
 use ah5_security::hash::sha256_of;
 use ah5_store::agents::{self, Agent};
 use ah5_store::connections::{self, Connection};
+use ah5_store::oauth_apps::{self, OAuthApp};
 use ah5_store::tenant::Tenant;
 use ah5_store::vending::{self, Allowed, Outstanding};
 use ah5_store::{StoreError, agent_tokens, pending_connections};
@@ -19,6 +20,7 @@ use crate::app::{App, Record, time};
 use crate::error::AppError;
 use crate::notices::{AGENTS_PAGE, Notice, To, kind, notify};
 use crate::owners::tell_owners;
+use crate::routes::connections::oauth::reauth::has_lost_its_app;
 
 type Actor = (ActorKind, String);
 
@@ -29,6 +31,8 @@ pub struct Radius {
     /// Not revoked.
     connections: Vec<Connection>,
     outstanding: Vec<Outstanding>,
+    /// The workspace's own clients, by which its connections were consented to.
+    apps: Vec<OAuthApp>,
 }
 
 /// One connection that was revoked.
@@ -61,6 +65,7 @@ impl Radius {
             agents,
             connections: connections::list(tenant).await?,
             outstanding: vending::outstanding(tenant, None).await?,
+            apps: oauth_apps::list(tenant).await?,
         })
     }
 
@@ -79,7 +84,7 @@ impl Radius {
         let connections = self.connections.iter().map(|it| {
             json!({
                 "id": it.id, "label": it.label, "service": it.service, "status": it.status,
-                "atProvider": at_provider(it),
+                "atProvider": at_provider(it, &self.apps),
             })
         });
         json!({
@@ -154,7 +159,7 @@ pub async fn revoke(
         let record = Record::new(actor.clone(), Action::ConnectionRevoked, details);
         app.record(tenant, record.connection(connection.id)).await?;
         revoked.push(Revoked {
-            at_provider: at_provider(&connection),
+            at_provider: at_provider(&connection, &radius.apps),
             id: connection.id,
             label: connection.label,
             service: connection.service,
@@ -176,10 +181,16 @@ pub fn outstanding_json(outstanding: &[Outstanding]) -> Vec<Value> {
     shown.collect()
 }
 
-fn at_provider(connection: &Connection) -> AtProvider {
-    // What is not in the catalogue is tried, and the trail says what came of it.
-    let has_way = catalogue::oauth(&connection.provider).is_none_or(|it| it.revoke_url.is_some());
-    match connection.token_url.is_some() && has_way {
+fn at_provider(connection: &Connection, apps: &[OAuthApp]) -> AtProvider {
+    let dialect = catalogue::oauth(&connection.provider);
+    let own = apps.iter().find(|it| connection.oauth_app == Some(it.id));
+    let has_way = match dialect {
+        Some(dialect) => dialect.revoke_url.is_some(),
+        // As the workspace has described its provider.
+        None => own
+            .is_some_and(|it| matches!(&it.endpoints, Some(all) if all["revoke_url"].is_string())),
+    };
+    match connection.token_url.is_some() && has_way && !has_lost_its_app(connection) {
         true => AtProvider::Queued,
         false => AtProvider::ByHand,
     }

@@ -11,6 +11,7 @@ pub mod dashboard;
 pub mod enrolment;
 pub mod exchange;
 pub mod health;
+pub mod landing;
 pub mod notification_channels;
 pub mod notifications;
 pub mod oauth_apps;

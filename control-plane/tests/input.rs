@@ -42,6 +42,16 @@ async fn bad_input_is_refused_with_the_field_at_fault() {
         ),
         (
             "/v1/connections/api-key",
+            custom("https://169.254.169.254/", bearer(), "0123456789"),
+            "body/baseUrl must be a public https URL",
+        ),
+        (
+            "/v1/agents",
+            json!({"name": "x".repeat(101)}),
+            "name must NOT have more than 100 characters",
+        ),
+        (
+            "/v1/connections/api-key",
             custom("https://u:p@example.com", bearer(), "0123456789"),
             "body/baseUrl",
         ),
@@ -102,6 +112,9 @@ async fn bad_input_is_refused_with_the_field_at_fault() {
             "{path} {body}: {answer:?}"
         );
     }
+    let odd = policy(json!({"defaultMode": "anything"}));
+    let hint = world.post("/v1/policies", &odd).await.json()["hint"].clone();
+    assert_eq!(hint, "Accepted: read_only, read_write, custom.");
     assert_eq!(world.get("/v1/agents/nonsense").await.status, 400);
     assert_eq!(world.send(Call::get("/v1/nothing")).await.status, 401);
     assert_eq!(world.get("/v1/nothing").await.status, 404);

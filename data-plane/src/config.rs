@@ -61,9 +61,11 @@ impl Config {
         let own = settings.optional("DATA_PLANE_DATABASE_URL");
         let shares_database_user = own.is_none();
         let url = own.or_else(|| settings.optional("DATABASE_URL"));
-        let database = database(settings, url.clone());
-        let listen_url = settings.optional("LISTEN_DATABASE_URL").or(url);
-        let listen_database = database_if(settings, "LISTEN_DATABASE_URL", listen_url);
+        let database = database(settings, url);
+        let listen_database = match settings.optional("LISTEN_DATABASE_URL") {
+            Some(url) => database_if(settings, "LISTEN_DATABASE_URL", Some(url)),
+            None => database.clone(),
+        };
         let ring = Source::read(settings);
         let origin = Origin::read(settings);
         let loopback = origin.as_ref().is_some_and(Origin::is_loopback);

@@ -22,6 +22,7 @@ use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName};
 use support::World;
+use support::sealed::{Sealed, insert};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -398,8 +399,10 @@ async fn private_addresses_are_out_of_reach_however_they_are_written() {
         "127.0.0.1.nip.test",
     ] {
         let base = format!("https://{host}");
-        let Ok(connection) = world.owner.connect(&base, &auth, support::SECRET).await else {
-            continue;
+        // What a route refuses already is written past it: the way out judges for itself.
+        let connection = match world.owner.connect(&base, &auth, support::SECRET).await {
+            Ok(connection) => connection,
+            Err(_) => inside(&world, &base).await,
         };
         let lists =
             serde_json::json!([{"baseUrl": base, "methods": ["GET"], "pathPatterns": ["**"]}]);
@@ -423,4 +426,14 @@ async fn private_addresses_are_out_of_reach_however_they_are_written() {
             "{host}: {error}"
         );
     }
+}
+
+async fn inside(world: &World, base: &str) -> String {
+    let new = Sealed {
+        service: "custom-http",
+        base_url: base,
+        secret: support::SECRET,
+        ..Sealed::default()
+    };
+    insert(world, new).await
 }

@@ -47,6 +47,17 @@ pub fn check_auth(headers: &HeaderMap, ours: &Origin) -> Result<(), AuthOrigin> 
     }
 }
 
+/// What a page of ours sends as a form. Unlike JSON, a browser sends forms for any page without asking
+/// us, so that nothing less than our own `Origin` will do.
+pub fn check_form(headers: &HeaderMap, ours: &Origin) -> Result<(), AuthOrigin> {
+    let origin = headers.get(header::ORIGIN).and_then(|it| it.to_str().ok());
+    match origin {
+        None | Some("null") => Err(AuthOrigin("MISSING_OR_NULL_ORIGIN")),
+        Some(origin) if ours.is_ours(origin) => Ok(()),
+        Some(_) => Err(AuthOrigin("INVALID_ORIGIN")),
+    }
+}
+
 /// The code of a refusal under `/api/auth`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AuthOrigin(pub &'static str);

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use ah5_contracts::audit::ActorKind;
 use ah5_contracts::id::WorkspaceId;
 use ah5_store::tenant::Tenant;
-use ah5_store::workspaces;
+use ah5_store::{vending, workspaces};
 use anyhow::{anyhow, bail};
 use clap::Args;
+use serde_json::Value;
 
 use super::plain;
 use crate::app::App;
-use crate::panic::{self, AtProvider, Radius};
+use crate::panic::{self, AtProvider, Radius, outstanding_json};
 
 #[derive(Args)]
 pub struct Command {
@@ -54,6 +55,14 @@ pub async fn run(app: App, command: Command) -> anyhow::Result<String> {
                 it.id,
                 plain(&it.label),
                 it.service
+            )?;
+        }
+        let out = vending::outstanding(&tenant, None).await?;
+        if !out.is_empty() {
+            let out = Value::Array(outstanding_json(&out));
+            writeln!(
+                said,
+                "handed out, and good until they end at their provider:\n{out:#}"
             )?;
         }
     }

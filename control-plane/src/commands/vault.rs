@@ -95,6 +95,7 @@ async fn status(app: &App) -> anyhow::Result<String> {
 }
 
 async fn add(app: &App) -> anyhow::Result<String> {
+    check_ours(app).await?;
     let source = &app.config.ring;
     let (id, key) = file::new_key();
     let mut ring = RingFile::read(source.path())?;
@@ -109,6 +110,7 @@ async fn add(app: &App) -> anyhow::Result<String> {
 }
 
 async fn make_current(app: &App, id: &str) -> anyhow::Result<String> {
+    check_ours(app).await?;
     check_held(app, id).await?;
     let mut ring = RingFile::read(app.config.ring.path())?;
     ensure!(ring.make_current(id), "there is no key {id} in the ring");
@@ -153,6 +155,20 @@ async fn put(app: &App, ring: &RingFile) -> anyhow::Result<()> {
     Ok(ring.replace(source.path())?)
 }
 
+/// A key of another installation's ring, or of an older file, must not come to seal anything here.
+async fn check_ours(app: &App) -> anyhow::Result<()> {
+    let uses = Uses::read(app).await?;
+    let ring = app.ring();
+    if let Some(id) = uses.unknown_to(&ring).next() {
+        bail!(
+            "this is not the ring of this database: it lacks key {}, under which is {}",
+            super::plain(id),
+            uses.of(id)
+        );
+    }
+    Ok(())
+}
+
 /// Whoever doesn't hold the key could not open what is sealed by it.
 async fn check_held(app: &App, id: &str) -> anyhow::Result<()> {
     ensure!(
@@ -164,7 +180,10 @@ async fn check_held(app: &App, id: &str) -> anyhow::Result<()> {
         .iter()
         .find(|it| !it.keys.iter().any(|key| key == id))
     {
-        Some(late) => bail!("{} does not hold key {id} (yet)", named(late)),
+        Some(late) => bail!(
+            "{} has not reported key {id}: each does within some seconds of having the file",
+            named(late)
+        ),
         None => Ok(()),
     }
 }

@@ -52,7 +52,7 @@ pub async fn try_out(
     let Some(answer) = probe::ask(entered, app, owner).await? else {
         return Ok(Outcome::Unknown(unknown()));
     };
-    Ok(match answer.verdict(probe, purpose) {
+    Ok(match answer.verdict(probe) {
         Verdict::Good => Outcome::Good(account(entered, &answer)),
         Verdict::Refused => {
             let status = answer.status;
@@ -67,7 +67,7 @@ pub async fn try_out(
                 }
             })
         }
-        Verdict::Unknown => Outcome::Unknown(unknown()),
+        Verdict::Unknown => Outcome::Unknown(answer.unclear(provider).unwrap_or_else(unknown)),
     })
 }
 

@@ -14,6 +14,7 @@ use super::{Entered, typed};
 use crate::app::App;
 use crate::error::{AppError, AppResult};
 use crate::input::Input;
+use crate::routes::oauth_apps::endpoints::may_call;
 
 pub fn read(
     app: &App,
@@ -34,6 +35,11 @@ pub fn read(
     let plain_http = |host: &str, port| app.config.allows_plain_http(workspace, host, port);
     let checked = Custom::check(&base_url, auth, &secret, plain_http)
         .map_err(|fault| AppError::bad_request(format!("body/{fault}")))?;
+    // A name may still lead inside: that is seen when it is resolved, at each call.
+    if !may_call(app, &checked.base_url) {
+        let fault = "body/baseUrl must be a public https URL, not ours";
+        return Err(AppError::bad_request(fault));
+    }
     let preview = preview("API key", secret.expose());
     Ok(Entered {
         service,

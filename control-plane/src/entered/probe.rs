@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Account, Entered, Outcome, PASSING, Purpose, Told};
+use super::{Account, Entered, Outcome, PASSING, Told};
 use crate::app::App;
 use crate::channels::message::clean;
 use crate::error::{AppError, AppResult};
@@ -75,17 +75,29 @@ async fn exchange(
 // === impl Answer ===
 
 impl Answer {
-    pub fn verdict(&self, probe: &Probe, purpose: Purpose) -> Verdict {
+    pub fn verdict(&self, probe: &Probe) -> Verdict {
         let told = |name: &String| self.json[name.as_str()] == true;
         match self.status {
             200..=299 if probe.must_be_true.as_ref().is_none_or(told) => Verdict::Good,
             200..=299 => Verdict::Refused,
             status if probe.refused_by.contains(&status) => Verdict::Refused,
-            408 | 429 | 500..=599 => Verdict::Unknown,
-            // A request for something may be refused for what it asks.
-            _ if purpose == Purpose::Test || probe.body.is_some() => Verdict::Good,
-            _ => Verdict::Refused,
+            // A request for something may be refused for what it asks, once its sender is known.
+            400 if probe.body.is_some() => Verdict::Good,
+            // Busy, moved, or no such place: nobody has looked at the credential.
+            _ => Verdict::Unknown,
         }
+    }
+
+    /// For somebody who reads that nothing is known. `None` where the provider is busy or ill.
+    pub fn unclear(&self, provider: &str) -> Option<Told> {
+        let status = self.status;
+        let is_passing = matches!(status, 408 | 429 | 500..=599);
+        (!is_passing).then(|| {
+            let error = format!(
+                "{provider} API answered HTTP {status}, which says nothing of the credential."
+            );
+            Told::new(error).hint("Something else may answer in the provider's place.")
+        })
     }
 
     /// What the provider says there, short, visible and without the secret.
@@ -113,7 +125,12 @@ pub async fn by_token(entered: &Entered, app: &App, owner: PoolKey) -> AppResult
         return Ok(Outcome::Unknown(unreachable(&service.provider)));
     };
     let status = answer.status;
-    Ok(match answer.verdict(probe, Purpose::Test) {
+    let verdict = match answer.verdict(probe) {
+        // Whoever says what a token's holder may not do knows the token.
+        Verdict::Unknown if status == 403 => Verdict::Good,
+        verdict => verdict,
+    };
+    Ok(match verdict {
         Verdict::Good => Outcome::Good(Account {
             label: None,
             metadata: json!({}),
@@ -126,7 +143,11 @@ pub async fn by_token(entered: &Entered, app: &App, owner: PoolKey) -> AppResult
             let error = format!("{name} token is invalid after refresh (HTTP {status}).");
             Outcome::Refused(Told::new(error).hint(RECONNECT))
         }
-        Verdict::Unknown => Outcome::Unknown(unreachable(&service.provider)),
+        Verdict::Unknown => {
+            let provider = &service.provider;
+            let unclear = answer.unclear(provider);
+            Outcome::Unknown(unclear.unwrap_or_else(|| unreachable(provider)))
+        }
     })
 }
 
@@ -172,40 +193,32 @@ mod tests {
 
     use super::*;
 
-    fn verdict(service: &str, status: u16, purpose: Purpose) -> Verdict {
+    fn verdict(service: &str, status: u16) -> Verdict {
         let json = json!({});
         let probe = find(service).unwrap().probe.as_ref().unwrap();
-        Answer { status, json }.verdict(probe, purpose)
+        Answer { status, json }.verdict(probe)
     }
 
     #[test]
-    fn only_a_clear_no_is_a_refusal() {
-        for (service, status, store, test) in [
-            ("openai", 200, Verdict::Good, Verdict::Good),
-            ("openai", 401, Verdict::Refused, Verdict::Refused),
-            ("openai", 429, Verdict::Unknown, Verdict::Unknown),
-            ("openai", 503, Verdict::Unknown, Verdict::Unknown),
-            ("jira", 404, Verdict::Refused, Verdict::Good),
-            ("jira", 302, Verdict::Refused, Verdict::Good),
-            ("gemini", 400, Verdict::Refused, Verdict::Refused),
-            ("anthropic-messages", 400, Verdict::Good, Verdict::Good),
-            (
-                "anthropic-messages",
-                403,
-                Verdict::Refused,
-                Verdict::Refused,
-            ),
-            (
-                "anthropic-messages",
-                529,
-                Verdict::Unknown,
-                Verdict::Unknown,
-            ),
+    fn only_a_clear_answer_is_one() {
+        for (service, status, expected) in [
+            ("openai", 200, Verdict::Good),
+            ("openai", 401, Verdict::Refused),
+            ("openai", 429, Verdict::Unknown),
+            ("openai", 503, Verdict::Unknown),
+            ("openai", 404, Verdict::Unknown),
+            ("jira", 404, Verdict::Unknown),
+            ("jira", 302, Verdict::Unknown),
+            ("jira", 400, Verdict::Unknown),
+            ("gemini", 400, Verdict::Refused),
+            ("anthropic-messages", 400, Verdict::Good),
+            ("anthropic-messages", 404, Verdict::Unknown),
+            ("anthropic-messages", 403, Verdict::Refused),
+            ("anthropic-messages", 529, Verdict::Unknown),
             // It says so in the answer's body.
-            ("slack", 200, Verdict::Refused, Verdict::Refused),
+            ("slack", 200, Verdict::Refused),
         ] {
-            assert_eq!(verdict(service, status, Purpose::Store), store, "{service}");
-            assert_eq!(verdict(service, status, Purpose::Test), test, "{service}");
+            assert_eq!(verdict(service, status), expected, "{service} {status}");
         }
     }
 }

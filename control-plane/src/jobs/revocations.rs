@@ -17,6 +17,7 @@ use ah5_oauth::client::Client;
 use ah5_oauth::registered::{ClientError, Consented, client_of};
 use ah5_oauth::revoke::{Revoked, revoke};
 use ah5_oauth::sealed::{Field, Owner};
+use ah5_providers::custom;
 use ah5_security::random;
 use ah5_security::secret::SecretText;
 use ah5_store::StoreError;
@@ -77,7 +78,7 @@ async fn see_to(app: &App, workspace: WorkspaceId, id: Uuid) -> Result<(), Store
         Ok((client, token)) => send(app, workspace, &revocation, &client, &token).await,
         Err(why) => {
             tracing::error!(%id, why, "a token cannot be revoked at its provider");
-            None
+            is_past_hope(&revocation).then_some(Ended::Failed)
         }
     };
     settle(app, workspace, &revocation, ended).await
@@ -111,6 +112,12 @@ async fn open(
     Ok(token
         .map(|token| (client, token))
         .map_err(|error| error.to_string()))
+}
+
+/// Of a provider that the workspace had described itself and has deleted: nobody knows any more where
+/// the token could be shown, and it is sealed for that client.
+fn is_past_hope(revocation: &Revocation) -> bool {
+    revocation.provider == custom::PROVIDER && revocation.oauth_app.is_none()
 }
 
 /// `None`: it may be tried again.

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ah5_edge::Origin;
 use ah5_security::secret::SecretText;
 use ah5_settings::Settings;
 use lettre::message::Mailbox;
@@ -39,33 +38,36 @@ pub enum Security {
 
 impl Config {
     /// `None` if there is to be no mail, or a fault was noted.
-    pub fn read(settings: &mut Settings, origin: &Origin) -> Option<Self> {
+    pub fn read(settings: &mut Settings, loopback: bool) -> Option<Self> {
         let named = settings.optional("EMAIL_PROVIDER");
         let smtp = settings.optional("SMTP_HOST");
+        let is_outbox = named.as_deref() == Some("outbox");
+        // Its faults are noted by now; the sender's follow.
         let provider = match (named.as_deref(), smtp) {
             (None, None) => return None,
-            (None | Some("smtp"), Some(host)) => Provider::Smtp(Smtp::read(settings, host)?),
+            (None | Some("smtp"), Some(host)) => Smtp::read(settings, host).map(Provider::Smtp),
             (Some("smtp"), None) => {
                 settings.fault("SMTP_HOST", "is required for EMAIL_PROVIDER=smtp");
-                return None;
+                None
             }
-            (Some("outbox"), _) => Provider::Outbox(outbox(settings, origin)?),
+            (Some("outbox"), _) => outbox(settings, loopback).map(Provider::Outbox),
             (Some(_), _) => {
                 settings.fault("EMAIL_PROVIDER", "must be smtp or outbox");
-                return None;
+                None
             }
         };
         let from = settings.optional("EMAIL_FROM");
-        let from = from.or_else(|| match provider {
-            Provider::Outbox(_) => Some("AgentHiFive <noreply@localhost>".to_owned()),
-            Provider::Smtp(_) => None,
-        });
+        let usual = is_outbox.then(|| "AgentHiFive <noreply@localhost>".to_owned());
+        let from = from.or(usual);
         let Some(Ok(from)) = from.map(|from| from.parse()) else {
             let why = "is required: an address, or a name and an address: Name <user@example.com>";
             settings.fault("EMAIL_FROM", why);
             return None;
         };
-        Some(Self { from, provider })
+        Some(Self {
+            from,
+            provider: provider?,
+        })
     }
 
     /// Whether a letter reaches its addressee and nobody else, so that answering it proves who he
@@ -80,12 +82,12 @@ impl Config {
 impl Smtp {
     fn read(settings: &mut Settings, host: String) -> Option<Self> {
         let security = match settings.optional("SMTP_TLS").as_deref() {
-            None | Some("starttls") => Security::StartTls,
-            Some("tls") => Security::Tls,
-            Some("none") => Security::None,
+            None | Some("starttls") => Some(Security::StartTls),
+            Some("tls") => Some(Security::Tls),
+            Some("none") => Some(Security::None),
             Some(_) => {
                 settings.fault("SMTP_TLS", "must be starttls, tls or none");
-                return None;
+                None
             }
         };
         let user = settings.optional("SMTP_USERNAME");
@@ -95,9 +97,10 @@ impl Smtp {
             (Some(user), Some(password)) => Some((user, password)),
             _ => {
                 settings.fault("SMTP_USERNAME", "and SMTP_PASSWORD go together");
-                return None;
+                None
             }
         };
+        let security = security?;
         if security == Security::None && credentials.is_some() && !is_loopback(&host) {
             settings.fault("SMTP_TLS", "must not be none where a password is sent");
             return None;
@@ -113,8 +116,8 @@ impl Smtp {
     }
 }
 
-fn outbox(settings: &mut Settings, origin: &Origin) -> Option<PathBuf> {
-    if !origin.is_loopback() {
+fn outbox(settings: &mut Settings, loopback: bool) -> Option<PathBuf> {
+    if !loopback {
         settings.fault("EMAIL_PROVIDER", "can be outbox only on a loopback origin");
         return None;
     }
@@ -131,12 +134,15 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use ah5_edge::Origin;
+
     use super::*;
 
     fn read(origin: &str, vars: &[(&str, &str)]) -> Result<Option<Config>, String> {
         let vars = vars.iter().map(|(k, v)| ((*k).into(), (*v).into()));
         let mut settings = Settings::from_vars(vars);
-        let config = Config::read(&mut settings, &Origin::parse(origin).unwrap());
+        let loopback = Origin::parse(origin).unwrap().is_loopback();
+        let config = Config::read(&mut settings, loopback);
         settings.finish().map_err(|e| e.to_string())?;
         Ok(config)
     }

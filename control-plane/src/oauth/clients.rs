@@ -15,11 +15,19 @@ use crate::vault;
 
 /// For a new connection: the workspace's own client if it has one, else the installation's.
 pub async fn choose(app: &App, tenant: &Tenant<'_>, provider: &str) -> AppResult<Client> {
-    if let Some(own) = oauth_apps::of_provider(tenant, provider).await? {
-        return open(app, tenant, &own).await;
+    if let Some(own) = own(app, tenant, provider).await? {
+        return Ok(own);
     }
     let lent = app.config.oauth.lent(tenant.workspace(), provider);
     lent.ok_or_else(|| missing(provider))
+}
+
+/// The workspace's own, if it has one for this provider of the catalogue.
+pub async fn own(app: &App, tenant: &Tenant<'_>, provider: &str) -> AppResult<Option<Client>> {
+    match oauth_apps::of_provider(tenant, provider).await? {
+        Some(own) => open(app, tenant, &own).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Exactly this one. `None` if there is none any more, or it is another provider's.

@@ -99,6 +99,12 @@ const BACK: Fields = &[
     ("error?", "string"),
     ("error_description?", "string"),
 ];
+const ENDED: Fields = &[
+    ("success?", "string"),
+    ("connectionId?", "string"),
+    ("policyId?", "string"),
+    ("error?", "string"),
+];
 const POLICY: Fields = &[("policy", "Policy")];
 const FILTER: Fields = &[
     ("agentId?", "uuid"),
@@ -115,7 +121,7 @@ const EXPORT: Fields = &[
     ("action?", "string"),
     ("dateFrom?", "time"),
     ("dateTo?", "time"),
-    ("format?", "csv|json"),
+    ("format?", "csv|json|jsonl"),
 ];
 const CHANGE: Fields = &[
     ("allowedModels?", "[string]"),
@@ -128,6 +134,7 @@ const CHANGE: Fields = &[
     ("providerConstraints?", "object|null"),
     ("securityPreset?", "string"),
     ("actionTemplateId?", "string"),
+    ("acknowledgeUnfiltered?", "boolean"),
 ];
 const NEW_POLICY: Fields = &[
     ("agentId", "uuid"),
@@ -143,6 +150,7 @@ const NEW_POLICY: Fields = &[
     ("securityPreset?", "string"),
     ("actionTemplateId?", "string"),
     ("policyTier?", "string"),
+    ("acknowledgeUnfiltered?", "boolean"),
 ];
 
 const MADE: Fields = &[("connection", "Connection"), ("message", "string")];
@@ -183,12 +191,19 @@ const OTHER_CREDENTIAL: Fields = &[
     ("botToken?", "string"),
     ("email?", "string"),
     ("siteUrl?", "string"),
+    ("baseUrl?", "string"),
+    ("auth?", "object"),
     ("password?", "string"),
     ("username?", "string"),
+    ("displayName?", "string"),
     ("imapHost?", "string"),
     ("imapPort?", "integer"),
+    ("imapTls?", "boolean"),
+    ("imapSecurity?", "tls|starttls|none"),
     ("smtpHost?", "string"),
     ("smtpPort?", "integer"),
+    ("smtpStarttls?", "boolean"),
+    ("smtpSecurity?", "tls|starttls|none"),
 ];
 
 #[rustfmt::skip]
@@ -200,6 +215,11 @@ pub const EVERY: &[Operation] = &[
     Operation::new("GET /docs", "This document as a page", Answer::Text(&["text/html"])),
     gives("GET /docs/json", "This document", &[("openapi", "string"), ("paths", "object")]),
     Operation::new("GET /docs/yaml", "This document as YAML", Answer::Text(&["application/yaml"])),
+    Operation::new("GET /", "A page that says what this is", Answer::Text(&["text/html"])),
+    Operation::new("GET /login", "A form to sign in with a password", Answer::Text(&["text/html"])).asks(&[("callbackURL?", "string"), ("error?", "string"), ("verified?", "string")]),
+    Operation::new("GET /dashboard", "What came of a flow in the browser, until there is a dashboard", Answer::Text(&["text/html"])).asks(ENDED),
+    Operation::new("GET /dashboard/{page}", "The same", Answer::Text(&["text/html"])).asks(ENDED),
+    Operation::new("GET /dashboard/{page}/{entry}", "The same", Answer::Text(&["text/html"])).asks(ENDED),
     gives("POST /api/auth/sign-up/email", "Makes an account with a workspace of its own", &[("user", "object")]).takes(&[("email", "email"), ("password", "string"), ("name", "string")]),
     gives("POST /api/auth/sign-in/email", "Begins a session: its cookie", &[("user", "object")]).takes(&[("email", "email"), ("password", "string"), ("rememberMe?", "boolean")]),
     gives("POST /api/auth/sign-out", "Ends the cookie's session", SUCCESS),

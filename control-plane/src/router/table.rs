@@ -13,9 +13,9 @@ use crate::openapi::page;
 use crate::routes::workspace::{invitations, panic, people, vending};
 use crate::routes::{
     activity, agent_token, agents, approvals, audit, capabilities, connections, dashboard,
-    enrolment, exchange, health, notification_channels, notifications, oauth_apps, passkeys,
-    passwords, permissions, policies, profile, quick_action, reauthenticate, session, sessions,
-    sign_up, social, templates, tokens, verification, workspace,
+    enrolment, exchange, health, landing, notification_channels, notifications, oauth_apps,
+    passkeys, passwords, permissions, policies, profile, quick_action, reauthenticate, session,
+    sessions, sign_up, social, templates, tokens, verification, workspace,
 };
 
 /// Who may call a route. A personal token needs the scope as well as its holder's role of today;
@@ -63,6 +63,12 @@ pub fn table() -> Vec<Route> {
         get("/docs", Open, page::html),
         get("/docs/json", Open, page::json),
         get("/docs/yaml", Open, page::yaml),
+        // Where the dashboard will be
+        get("/", Open, landing::home),
+        get("/login", Open, landing::login),
+        get("/dashboard", Open, landing::dashboard),
+        get("/dashboard/{page}", Open, landing::dashboard),
+        get("/dashboard/{page}/{entry}", Open, landing::dashboard),
         // Signing in
         post("/api/auth/sign-up/email", Open, sign_up::sign_up).limited(Bucket::SignIn),
         post("/api/auth/sign-in/email", Open, session::sign_in).limited(Bucket::SignIn),

@@ -30,10 +30,7 @@ pub async fn create(
     Extension(caller): Extension<Caller>,
     input: Input,
 ) -> AppResult {
-    let name = not_blank(
-        &input.text("name")?,
-        "name is required and must be a non-empty string",
-    )?;
+    let name = checked_name(&input, "name is required and must be a non-empty string")?;
     let description = input.optional_text("description")?.unwrap_or_default();
     if input.has("iconUrl") && input.value("iconUrl").is_none() {
         return Err(AppError::bad_request("body/iconUrl must be string"));
@@ -61,6 +58,18 @@ pub async fn create(
     tenant.commit().await?;
     Ok(Json(json!({"agent": agent_json(&agent), "bootstrapSecret": secret})).into_response())
 }
+
+/// It stands in every list, notification and message.
+fn checked_name(input: &Input, blank: &str) -> Result<String, AppError> {
+    let name = not_blank(&input.text("name")?, blank)?;
+    if name.chars().count() > MAX_NAME {
+        let text = format!("name must NOT have more than {MAX_NAME} characters");
+        return Err(AppError::bad_request(text));
+    }
+    Ok(name)
+}
+
+const MAX_NAME: usize = 100;
 
 pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) -> AppResult {
     let mut db = app.db().await?;
@@ -112,7 +121,7 @@ pub async fn update(
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let mut agent = agents::lock(&tenant, id).await?.ok_or_else(unknown)?;
     if input.has("name") {
-        agent.name = not_blank(&input.text("name")?, "name must be a non-empty string")?;
+        agent.name = checked_name(&input, "name must be a non-empty string")?;
     }
     if input.has("description") {
         agent.description = input.text("description")?;

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{AppendHeaders, IntoResponse as _};
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
@@ -21,6 +21,7 @@ use crate::auth::target::Target;
 use crate::auth::throttle::Attempt;
 use crate::auth::{cookie, origin};
 use crate::error::AppError;
+use crate::input::form::FormOrInput;
 use crate::input::{Input, OptionalInput};
 use crate::router::Client;
 use crate::routes::workspace;
@@ -32,31 +33,72 @@ pub mod refusal;
 /// How long a password waits for its turn to be hashed.
 const HASHING_WAIT: Duration = Duration::from_secs(10);
 
+/// By JSON, or by the form of our own page, whose answers are for people.
 pub async fn sign_in(
     State(app): State<App>,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
-    input: Input,
+    FormOrInput { input, is_form }: FormOrInput,
 ) -> AuthResult {
-    origin::check_auth(&headers, &app.config.origin)?;
-    let email = email_of(&input)?;
-    let target = Target::field(&input, "callbackURL", &app.config.origin)?;
-    let given = SecretText::new(input.text("password").map_err(Refusal::field)?);
-    let attempt = Attempt::sign_in(&app, &email, client.0).await?;
-    let user = check_password(&app, &email, given, attempt).await?;
-    let remember = input.value("rememberMe") != Some(&Value::Bool(false));
-    let from = (client, &headers);
-    let cookies = open(&app, user.id, Proof::Password, from, remember).await?;
-    let location = target
-        .as_ref()
-        .map(|target| (header::LOCATION, target.as_str().to_owned()));
-    // The token travels in the cookie only: a body ends up in logs and scripts.
-    let mut body = json!({"redirect": false, "token": null, "user": user_json(&user)});
-    if let Some(target) = &target {
-        body["redirect"] = true.into();
-        body["url"] = target.as_str().into();
+    if !is_form {
+        return Ok(by_password(&app, client, &headers, &input).await?.json());
     }
-    Ok((cookies, AppendHeaders(location), Json(body)).into_response())
+    // Any page at all can send a form: this one's origin must be shown, and ours.
+    origin::check_form(&headers, &app.config.origin)?;
+    match by_password(&app, client, &headers, &input).await {
+        Ok(signed_in) => Ok(signed_in.lead_on()),
+        Err(refusal) => Ok(refusal.page()),
+    }
+}
+
+struct SignedIn {
+    cookies: Cookies,
+    target: Option<Target>,
+    user: User,
+}
+
+async fn by_password(
+    app: &App,
+    client: Client,
+    headers: &HeaderMap,
+    input: &Input,
+) -> AuthResult<SignedIn> {
+    origin::check_auth(headers, &app.config.origin)?;
+    let email = email_of(input)?;
+    let target = Target::field(input, "callbackURL", &app.config.origin)?;
+    let given = SecretText::new(input.text("password").map_err(Refusal::field)?);
+    let attempt = Attempt::sign_in(app, &email, client.0).await?;
+    let user = check_password(app, &email, given, attempt).await?;
+    let remember = input.value("rememberMe") != Some(&Value::Bool(false));
+    let from = (client, headers);
+    let cookies = open(app, user.id, Proof::Password, from, remember).await?;
+    Ok(SignedIn {
+        cookies,
+        target,
+        user,
+    })
+}
+
+// === impl SignedIn ===
+
+impl SignedIn {
+    fn json(self) -> Response {
+        let location = self.target.as_ref();
+        let location = location.map(|target| (header::LOCATION, target.as_str().to_owned()));
+        // The token travels in the cookie only: a body ends up in logs and scripts.
+        let mut body = json!({"redirect": false, "token": null, "user": user_json(&self.user)});
+        if let Some(target) = &self.target {
+            body["redirect"] = true.into();
+            body["url"] = target.as_str().into();
+        }
+        (self.cookies, AppendHeaders(location), Json(body)).into_response()
+    }
+
+    fn lead_on(self) -> Response {
+        let target = self.target.unwrap_or(Target::fixed("/"));
+        let location = [(header::LOCATION, target.as_str().to_owned())];
+        (StatusCode::SEE_OTHER, self.cookies, AppendHeaders(location)).into_response()
+    }
 }
 
 pub async fn sign_out(State(app): State<App>, headers: HeaderMap, _: OptionalInput) -> AuthResult {

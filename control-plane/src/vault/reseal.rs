@@ -2,6 +2,8 @@
 //! transaction of its own: meanwhile both keys open. A credential's version stays, so whoever is
 //! about to replace it does.
 
+use std::collections::BTreeSet;
+
 use ah5_contracts::connection::Auth;
 use ah5_contracts::id::WorkspaceId;
 use ah5_oauth::client::dialect_of;
@@ -18,15 +20,15 @@ use super::{REFRESH, SECRET};
 use crate::app::App;
 use crate::oauth::begin;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Resealed {
     pub done: usize,
     /// What opens with neither key: it is left as it is.
-    pub shut: usize,
+    shut: BTreeSet<(Kind, Uuid)>,
 }
 
 /// The rows of one kind, at a time.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Approvals,
     Channels,
@@ -40,6 +42,8 @@ struct Batch<'a> {
     tenant: Tenant<'a>,
     key: DataKey,
     count: Resealed,
+    /// The row whose turn it is; a credential's is named by its connection.
+    at: (Kind, Uuid),
 }
 
 pub async fn all(app: &App, workspace: WorkspaceId) -> anyhow::Result<Resealed> {
@@ -63,6 +67,7 @@ pub async fn all(app: &App, workspace: WorkspaceId) -> anyhow::Result<Resealed> 
                 tenant,
                 key,
                 count: Resealed::default(),
+                at: (kind, from),
             };
             after = batch.run(kind, from).await?;
             count.add(batch.count);
@@ -81,37 +86,37 @@ impl Batch<'_> {
         match kind {
             Kind::Approvals => {
                 for row in sealed::approvals(&self.tenant, after).await? {
-                    ids.push(row.id.uuid());
+                    ids.push(self.turn_to(kind, row.id.uuid()));
                     self.approval(row).await?;
                 }
             }
             Kind::Channels => {
                 for row in sealed::channels(&self.tenant, after).await? {
-                    ids.push(row.id);
+                    ids.push(self.turn_to(kind, row.id));
                     self.channel(row).await?;
                 }
             }
             Kind::Credentials => {
                 for row in sealed::credentials(&self.tenant, after).await? {
-                    ids.push(row.connection.uuid());
+                    ids.push(self.turn_to(kind, row.connection.uuid()));
                     self.credential(row).await?;
                 }
             }
             Kind::OAuthApps => {
                 for row in sealed::oauth_apps(&self.tenant, after).await? {
-                    ids.push(row.id.uuid());
+                    ids.push(self.turn_to(kind, row.id.uuid()));
                     self.oauth_app(row).await?;
                 }
             }
             Kind::Pending => {
                 for row in sealed::pending(&self.tenant, after).await? {
-                    ids.push(row.id.uuid());
+                    ids.push(self.turn_to(kind, row.id.uuid()));
                     self.pending(row).await?;
                 }
             }
             Kind::Revocations => {
                 for row in sealed::revocations(&self.tenant, after).await? {
-                    ids.push(row.id);
+                    ids.push(self.turn_to(kind, row.id));
                     self.revocation(row).await?;
                 }
             }
@@ -122,7 +127,7 @@ impl Batch<'_> {
 
     async fn credential(&mut self, mut row: Credential) -> anyhow::Result<()> {
         let Ok(auth) = Auth::deserialize(&row.auth) else {
-            self.count.shut += 1;
+            self.counted(Err(OpenError));
             return Ok(());
         };
         let context = |field| SealContext {
@@ -186,7 +191,7 @@ impl Batch<'_> {
 
     async fn revocation(&mut self, row: Token) -> anyhow::Result<()> {
         let Ok(auth) = Auth::deserialize(&row.auth) else {
-            self.count.shut += 1;
+            self.counted(Err(OpenError));
             return Ok(());
         };
         let context = SealContext {
@@ -228,6 +233,11 @@ impl Batch<'_> {
         }
     }
 
+    fn turn_to(&mut self, kind: Kind, id: Uuid) -> Uuid {
+        self.at = (kind, id);
+        id
+    }
+
     fn again(&mut self, context: &impl Bound, sealed: &[u8]) -> Option<Vec<u8>> {
         let again = self.key.reseal(context, sealed);
         self.counted(again)
@@ -240,7 +250,7 @@ impl Batch<'_> {
                 again
             }
             Err(OpenError) => {
-                self.count.shut += 1;
+                self.count.shut.insert(self.at);
                 None
             }
         }
@@ -252,15 +262,41 @@ impl Batch<'_> {
 impl Resealed {
     pub fn add(&mut self, more: Self) {
         self.done += more.done;
-        self.shut += more.shut;
+        self.shut.extend(more.shut);
     }
 
     /// Empty if all is well.
-    pub fn remark(self) -> String {
-        match self.shut {
-            0 => String::new(),
-            _ => "some values open with no key of theirs, as before: they are left as they were\n"
-                .to_owned(),
+    pub fn remark(&self) -> String {
+        if self.shut.is_empty() {
+            return String::new();
+        }
+        let mut remark = "some values open with no key of theirs, as before, and are left as they \
+                          were. Those of connections in needs_reauth are of an OAuth app that was \
+                          deleted: connect the accounts anew, or revoke them. Others were changed in \
+                          the database:\n"
+            .to_owned();
+        for (kind, id) in self.shut.iter().take(MAX_NAMED) {
+            remark += &format!("  {} {id}\n", kind.named());
+        }
+        if let Some(more @ 1..) = self.shut.len().checked_sub(MAX_NAMED) {
+            remark += &format!("  and {more} more\n");
+        }
+        remark
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// What the row's id is one of.
+    const fn named(self) -> &'static str {
+        match self {
+            Self::Approvals => "approval",
+            Self::Channels => "notification channel",
+            Self::Credentials => "connection",
+            Self::OAuthApps => "OAuth app",
+            Self::Pending => "pending connection",
+            Self::Revocations => "revocation",
         }
     }
 }
@@ -270,3 +306,6 @@ fn token_url(app: &OAuthApp) -> Option<CanonicalUrl> {
     let dialect = dialect_of(&app.provider, app.endpoints.as_ref())?;
     dialect.url(&dialect.token_url, app.tenant.as_deref())
 }
+
+/// Of the values that are shut.
+const MAX_NAMED: usize = 50;

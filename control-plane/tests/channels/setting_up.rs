@@ -1,4 +1,4 @@
-//! Channels as people set them up, by the words of the contract.
+//! Channels as people set them up, by the words that clients know.
 
 use std::sync::Arc;
 

@@ -1,6 +1,9 @@
 //! OAuth clients of a workspace's own.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::fixture::{Fixture, Pair, endpoints};
 use crate::support::servers::CLIENT_SECRET;
@@ -74,6 +77,24 @@ async fn a_connection_never_goes_over_to_another_client_by_itself() {
             "clientSecret": CLIENT_SECRET, "endpoints": endpoints(&fixture.pair.provider.issuer),
         })
     };
+    let at_provider = async || {
+        let seen = fixture.world.get("/v1/workspaces/current/panic").await;
+        let seen = seen.expect(200).unwrap();
+        let mut all = seen["connections"].as_array().unwrap().iter();
+        all.find(|it| it["id"] == *id).unwrap()["atProvider"].clone()
+    };
+    assert_eq!(at_provider().await, "queued");
+    // As its provider is described, it has no way to be told.
+    let mut without = described("connections");
+    let endpoints = without["endpoints"].as_object_mut().unwrap();
+    endpoints.remove("revoke_url");
+    fixture
+        .world
+        .post(APPS, &without)
+        .await
+        .expect(200)
+        .unwrap();
+    assert_eq!(at_provider().await, "by_hand");
     // Another secret changes nothing for the connection.
     fixture
         .world
@@ -106,8 +127,31 @@ async fn a_connection_never_goes_over_to_another_client_by_itself() {
     assert_eq!(shown["reauthReason"], "oauth_app_deleted");
     let reauth = format!("/v1/connections/{id}/reauth");
     let refused = fixture.world.post(&reauth, &json!({})).await;
-    assert_eq!(refused.status, 400);
-    assert!(error(&refused).starts_with("No OAuth credentials available"));
+    assert_eq!(refused.status, 409);
+    assert_eq!(
+        error(&refused),
+        "The OAuth app of this connection was deleted"
+    );
+    let hint = refused.json()["hint"].clone();
+    assert!(
+        hint.as_str()
+            .unwrap()
+            .starts_with("Connect the account anew")
+    );
+
+    // Its token can be taken back by nobody: that is said, and not tried for days.
+    assert_eq!(at_provider().await, "by_hand");
+    fixture.world.owner.revoke(&id).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let told = loop {
+        let query = "action=connection_revoked_upstream";
+        let told = fixture.world.audit(query).await;
+        if !told.is_empty() || Instant::now() > deadline {
+            break told;
+        }
+        sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(told[0]["metadata"]["result"], "failed", "{}", told[0]);
 }
 
 /// Neither another session, nor a token of any kind.

@@ -2,6 +2,7 @@
 
 use ah5_testkit::client::{Call, Owner};
 use serde_json::json;
+use url::form_urlencoded;
 
 use crate::fixture::{Fixture, connection_of, endpoints, error, parameter, with_parameter};
 
@@ -390,4 +391,99 @@ async fn whoever_does_not_say_who_he_is_answers_for_nobody() {
     assert!(path.contains("iss="), "{path}");
     let ended = fixture.ends(&path).await;
     assert_eq!(ended, error("The answer is from another issuer"));
+}
+
+/// Until there is a dashboard: whoever is signed out when the provider sends them back goes on in the
+/// same browser, and is told how it ended.
+#[tokio::test]
+async fn who_is_signed_out_signs_in_by_a_form_and_is_told_how_it_ended() {
+    let fixture = Fixture::open().await;
+    let (world, owner) = (&fixture.world, &fixture.world.owner);
+    let path = fixture.way_back(&["openid"], "ann").await;
+    let answer = fixture.arrive(&path, "").await;
+    let kept = answer.headers.get_all("set-cookie").iter();
+    let mut kept = kept.map(|it| it.to_str().unwrap().split(';').next().unwrap());
+    let parked = kept.find(|it| it.starts_with("ah5.parked")).unwrap();
+    let call = Call::get(PARKED).header("cookie", parked);
+    let page = world.send(call).await;
+    let login = "/login?callbackURL=%2Fv1%2Fconnections%2Fparked";
+    assert!(
+        page.contains(&format!("href=\"{login}\"")),
+        "{}",
+        page.text()
+    );
+    let form = world.send(Call::get(login)).await;
+    assert!(
+        form.contains(&format!("value=\"{PARKED}\"")),
+        "{}",
+        form.text()
+    );
+    let away = world
+        .send(Call::get("/login?callbackURL=https://evil.example"))
+        .await;
+    assert!(!away.contains("evil"), "{}", away.text());
+
+    let sign_in = async |origin: Option<&str>, password: &str, to: &str| {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("email", &owner.email)
+            .append_pair("password", password)
+            .append_pair("callbackURL", to)
+            .finish();
+        let call = Call::post("/api/auth/sign-in/email").body(body);
+        let call = call.header("content-type", "application/x-www-form-urlencoded");
+        let call = match origin {
+            Some(origin) => call.header("origin", origin),
+            None => call,
+        };
+        world.send(call).await
+    };
+    let ours = Some(crate::fixture::ORIGIN);
+    for (origin, password, to, status) in [
+        (None, &*owner.password, PARKED, 403),
+        (Some("null"), &*owner.password, PARKED, 403),
+        (Some("https://evil.example"), &*owner.password, PARKED, 403),
+        (ours, &*owner.password, "https://evil.example/", 403),
+        (ours, "another password", PARKED, 401),
+    ] {
+        let refused = sign_in(origin, password, to).await;
+        assert_eq!(refused.status, status, "{origin:?} {}", refused.text());
+        let mut cookies = refused.headers.get_all("set-cookie").iter();
+        let is_session = |it: &http::HeaderValue| it.to_str().unwrap().contains("session_token");
+        assert!(!cookies.any(is_session), "{origin:?}");
+    }
+    let done = sign_in(ours, &owner.password, PARKED).await;
+    assert_eq!(
+        (done.status.as_u16(), done.header("location")),
+        (303, Some(PARKED))
+    );
+    let session = done
+        .header("set-cookie")
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap();
+    let cookies = format!("{session}; {parked}");
+    let page = world
+        .send(Call::get(PARKED).header("cookie", &*cookies))
+        .await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    let done = decide(&fixture, &cookies, crate::fixture::ORIGIN, "connect").await;
+    let end = done
+        .header("location")
+        .unwrap()
+        .strip_prefix(crate::fixture::ORIGIN);
+    let told = world.send(Call::get(end.unwrap())).await;
+    assert!(told.contains("The account is connected"), "{}", told.text());
+
+    for path in [
+        "/",
+        "/dashboard",
+        "/dashboard/approvals/1?error=%3Cscript%3Ealert(1)%3C/script%3E",
+    ] {
+        let page = world.send(Call::get(path)).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.contains("href=\"/docs\"") && !page.contains("<script"));
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"));
+    }
 }

@@ -224,6 +224,10 @@ async fn starting_is_refused_in_words_that_clients_know() {
         assert_eq!(answer.status, 400, "{body}");
         assert_eq!(support::error(&answer), text, "{body}");
     }
+    let keyed = json!({"service": "openai"});
+    let answer = fixture.world.post("/v1/connections/start", &keyed).await;
+    let hint = "OpenAI takes a key: POST /v1/connections/api-key.";
+    assert_eq!(answer.json()["hint"], hint);
     let unknown = json!({"service": "nowhere"});
     let answer = fixture.world.post("/v1/connections/start", &unknown).await;
     let text = support::error(&answer);

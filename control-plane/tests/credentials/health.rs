@@ -43,10 +43,21 @@ async fn only_a_clear_answer_changes_what_is_known() {
     assert_eq!((refused.status.as_u16(), refused.json()), (400, expected));
     assert_eq!(status().await, "needs_reauth");
     assert_eq!(fixture.test(&id).await.status, 400);
-    provider_says(503);
-    fixture.test(&id).await;
-    assert_eq!(status().await, "needs_reauth");
+    // What is no answer to the question heals nothing, and is no refusal.
+    for code in [503, 404, 302] {
+        provider_says(code);
+        assert_eq!(fixture.test(&id).await.status, 400, "{code}");
+        assert_eq!(status().await, "needs_reauth", "{code}");
+    }
     provider_says(404);
+    let body = json!({"service": "openai", "apiKey": format!("{GOOD}-2")});
+    let unclear = fixture.connect("api-key", &body).await;
+    let text = "openai API answered HTTP 404, which says nothing of the credential.";
+    assert_eq!(
+        (unclear.status.as_u16(), error(&unclear)),
+        (400, text.into())
+    );
+    provider_says(200);
     assert_eq!(fixture.test(&id).await.status, 200);
     assert_eq!(status().await, "healthy");
     // Once each, however often it is tested; the first by whoever sees it in the database.
@@ -174,6 +185,10 @@ async fn a_connection_by_consent_is_tested_by_its_token() {
         .on("/v1/people/me", |_| async { with_status(403, &json!({})) });
     let detail = "Google Contacts token is valid (API returned HTTP 403)";
     assert_eq!(fixture.test(&id).await.json()["detail"], detail);
+    fixture
+        .provider
+        .on("/v1/people/me", |_| async { with_status(404, &json!({})) });
+    assert_eq!(fixture.test(&id).await.status, 400, "nobody has looked");
     let heard = fixture.provider.journal().len();
     let runs_out = "update ah5.t_connection_credentials set expires_at = now() - interval '1 s'";
     fixture

@@ -237,7 +237,7 @@ async fn of_what_agents_name_by_its_service_there_is_one() {
     let made: Vec<_> = racing.iter().filter(|it| it.status == 200).collect();
     assert_eq!(made.len(), 1, "of eight at once");
     for lost in racing.iter().filter(|it| it.status != 200) {
-        let text = "There is a OpenAI connection already".to_owned();
+        let text = "There is already a connection to OpenAI".to_owned();
         assert_eq!((lost.status.as_u16(), error(lost)), (409, text));
     }
     // Another workspace's is another's, and what was revoked is none.

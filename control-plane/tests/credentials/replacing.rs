@@ -146,7 +146,7 @@ async fn what_is_revoked_while_a_credential_is_tried_stays_revoked() {
     assert_eq!(error(&refused), "Cannot reauth a revoked connection");
     let tested = fixture.test(&id).await;
     let expected = json!({"ok": false, "error": "Connection is revoked",
-                          "hint": "Delete this connection and create a new one."});
+                          "hint": "Create a new connection."});
     assert_eq!((tested.status.as_u16(), tested.json()), (400, expected));
 }
 

@@ -127,6 +127,7 @@ fn is_the_guards(answer: &Answer) -> bool {
 
 /// Each proves its caller itself, or has nothing to hide.
 const OPEN: &[&str] = &[
+    "GET /",
     "GET /.well-known/jwks.json",
     "GET /api/auth/callback/{provider}",
     "GET /api/auth/get-session",
@@ -144,10 +145,14 @@ const OPEN: &[&str] = &[
     "GET /api/quick-action/{token}/deny",
     "GET /connections/callback",
     "GET /connections/parked",
+    "GET /dashboard",
+    "GET /dashboard/{page}",
+    "GET /dashboard/{page}/{entry}",
     "GET /docs",
     "GET /docs/json",
     "GET /docs/yaml",
     "GET /health",
+    "GET /login",
     "GET /v1/connections/callback",
     "GET /v1/connections/parked",
     "GET /v1/health",

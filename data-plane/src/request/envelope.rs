@@ -71,7 +71,7 @@ struct Members<'a> {
 
 impl<'a> Envelope<'a> {
     /// # Errors
-    /// 400 that names the first member at fault, in the order of the contract.
+    /// 400 that names the first member at fault, in the order in which they are read below.
     pub fn parse(text: &'a [u8]) -> Result<Self, Refusal> {
         let members: Members<'a> =
             serde_json::from_slice(text).map_err(|error| malformed(&error))?;

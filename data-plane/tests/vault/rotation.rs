@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ah5_security::ring::KeyRing;
 use ah5_testkit::client::{Call, Http};
 use http::Method;
 use serde_json::{Value, json};
@@ -86,7 +87,7 @@ async fn keys_follow_one_another_under_load_and_no_call_fails() {
         .await;
     let found = late(&vault, &old, &[&old]).await;
     let (code, said) = vault.try_operate(&["vault", "use-ring-key", &new]);
-    assert!(code == 1 && said.contains("does not hold key"), "{said}");
+    assert!(code == 1 && said.contains("has not reported key"), "{said}");
     world.sql(&found).await;
     until_done(&vault, &["vault", "use-ring-key", &new]).await;
     // The old one is needed still.
@@ -173,7 +174,6 @@ async fn a_ring_file_that_will_not_do_changes_nothing() {
     let world = &vault.world;
     world.allow(&["GET"], "/v2/**").await;
     let good = std::fs::read_to_string(vault.ring_file()).unwrap();
-    std::fs::write(vault.ring_file(), "{\"current\":").unwrap();
     let refused = || async {
         let mut all = true;
         for plane in world.stack.data_planes() {
@@ -183,14 +183,31 @@ async fn a_ring_file_that_will_not_do_changes_nothing() {
         }
         all
     };
+    // Nobody's: half of a file.
+    let connect = || async {
+        let (url, auth) = (world.url("/v2"), json!({"kind": "bearer"}));
+        let connected = world.owner.connect(&url, &auth, support::SECRET);
+        connected.await.unwrap();
+    };
+    std::fs::write(vault.ring_file(), "{\"current\":").unwrap();
     world.until(refused).await;
     assert_eq!(world.get("/known").await.status, 200);
-    let auth = json!({"kind": "bearer"});
-    world
-        .owner
-        .connect(&world.url("/v2"), &auth, support::SECRET)
-        .await
-        .unwrap();
+    connect().await;
+    std::fs::write(vault.ring_file(), &good).unwrap();
+    world.until(|| async { !refused().await }).await;
+
+    // Somebody else's, which opens.
+    let other = vault.ring_file().with_extension("other");
+    KeyRing::create(&other).unwrap();
+    std::fs::rename(&other, vault.ring_file()).unwrap();
+    world.until(refused).await;
+    assert_eq!(world.get("/known").await.status, 200);
+    connect().await;
+    let foreign = std::fs::read_to_string(vault.ring_file()).unwrap();
+    let (code, said) = vault.try_operate(&["vault", "add-ring-key"]);
+    assert!(code == 1 && said.contains("not the ring of this"), "{said}");
+    let unchanged = std::fs::read_to_string(vault.ring_file()).unwrap();
+    assert_eq!(unchanged, foreign);
     std::fs::write(vault.ring_file(), good).unwrap();
     world.until(|| async { !refused().await }).await;
 }

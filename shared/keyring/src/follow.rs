@@ -1,10 +1,11 @@
 //! Follows the ring's file: what is put in its place is in force within a second or two. A file that
-//! won't do changes nothing but the alarm.
+//! won't do, or lacks a key that is held, changes nothing but the alarm.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use ah5_security::ring::KeyRing;
 use ah5_security::ring::held::Held;
 use tokio::time::sleep;
 
@@ -18,7 +19,7 @@ pub async fn follow(source: Source, held: Held) {
     loop {
         let found = Stamp::of(source.path());
         if found != known {
-            match source.open().await {
+            match source.open().await.and_then(|ring| later(&held, ring)) {
                 Ok(ring) => {
                     tell(0.0);
                     known = found;
@@ -66,7 +67,16 @@ impl Stamp {
     }
 }
 
-fn is_same(held: &Held, ring: &ah5_security::ring::KeyRing) -> bool {
+/// The ring, if nothing that is sealed now would be lost by it. A readable file may be another
+/// installation's, or older than a key that seals already.
+fn later(held: &Held, ring: KeyRing) -> Result<KeyRing, OpenError> {
+    match held.now().lost_by(&ring) {
+        Some(id) => Err(OpenError::Foreign(id.to_owned())),
+        None => Ok(ring),
+    }
+}
+
+fn is_same(held: &Held, ring: &KeyRing) -> bool {
     let now = held.now();
     now.current() == ring.current() && now.ids().eq(ring.ids()) && now.retired().eq(ring.retired())
 }

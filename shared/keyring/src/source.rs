@@ -21,6 +21,10 @@ pub struct Source {
 pub enum OpenError {
     #[error(transparent)]
     File(#[from] RingError),
+    #[error(
+        "the file lacks key {0}, which is in use: it is another installation's, or an older one"
+    )]
+    Foreign(String),
     #[error("the key ring cannot be opened: {0}")]
     Kms(#[from] KmsError),
 }

@@ -2,6 +2,7 @@
 //! installation's own. Another one's refresh token is never shown to it, nor this one's elsewhere.
 
 use ah5_contracts::id::{OAuthAppId, WorkspaceId};
+use ah5_providers::custom;
 use ah5_security::vault::{DataKey, OAuthAppContext};
 use ah5_store::StoreError;
 use ah5_store::oauth_apps::{self, OAuthApp};
@@ -46,6 +47,7 @@ pub async fn client_of(
             let app = oauth_apps::get(tenant, id).await?;
             client_of_app(key, tenant.workspace(), &app.ok_or(ClientError::Gone)?)?
         }
+        None if consented.provider == custom::PROVIDER => return Err(ClientError::Gone),
         None => installation
             .client(consented.provider)
             .ok_or(ClientError::NotConfigured)?,

@@ -48,7 +48,7 @@ pub enum TokenError {
     #[error("{0}")]
     Refused(Said),
     /// No answer, or none that makes sense. With `sent` the provider may have acted on it.
-    #[error("the provider could not be reached ({kind})")]
+    #[error("{} ({kind})", unavailable(.kind))]
     Unavailable {
         kind: &'static str,
         sent: bool,
@@ -306,6 +306,15 @@ impl From<SendError> for TokenError {
             sent: error.sent && !matches!(error.failure, Failure::Blocked(_) | Failure::Resolve(_)),
             retry_after: None,
         }
+    }
+}
+
+/// Whether there was an answer at all.
+fn unavailable(kind: &str) -> &'static str {
+    match kind {
+        "malformed" => "the provider answered nothing that we understand",
+        "status" => "the provider is not able to answer just now",
+        _ => "the provider could not be reached",
     }
 }
 

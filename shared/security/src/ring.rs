@@ -77,6 +77,30 @@ impl KeyRing {
         self.retired.keys().map(String::as_str)
     }
 
+    /// The first key of this ring that `other` has neither kept nor retired. A file that has one is no
+    /// later state of this ring: it would open nothing of what is sealed under it.
+    #[must_use]
+    pub fn lost_by<'a>(&'a self, other: &Self) -> Option<&'a str> {
+        let kept = |id: &str, key: &Material| {
+            let same = |it: &Material| hash::equal(&**it, &**key);
+            other.keys.get(id).is_some_and(same)
+                || other.has_remains(id, &self.derive(key, "audit"))
+        };
+        let mut keys = self.keys.iter();
+        if let Some((id, _)) = keys.find(|(id, key)| !kept(id, key)) {
+            return Some(id);
+        }
+        let mut retired = self.retired.iter();
+        let lost = retired.find(|(id, remains)| !other.has_remains(id, remains));
+        lost.map(|(id, _)| id.as_str())
+    }
+
+    /// Of a key that is retired, or still one of the ring's.
+    fn has_remains(&self, id: &str, remains: &Material) -> bool {
+        let same = |it: &Material| hash::equal(&**it, &**remains);
+        self.retired.get(id).is_some_and(same) || self.audit_remains(id).is_some_and(|it| same(&it))
+    }
+
     #[must_use]
     pub fn wrap(&self, workspace: WorkspaceId, key: &DataKey) -> Wrapped {
         let aad = wrap_aad(workspace, &self.current);

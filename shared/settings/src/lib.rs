@@ -69,7 +69,11 @@ impl Settings {
             Ok(value) => Some(value),
             Err(error) => {
                 // The value itself may be a secret in the wrong place, so it is not repeated.
-                self.fault(name, error);
+                match error.to_string().as_str() {
+                    // What the standard library says of a number.
+                    "invalid digit found in string" => self.fault(name, "must be a whole number"),
+                    why => self.fault(name, why),
+                }
                 None
             }
         }
@@ -137,6 +141,7 @@ mod tests {
         settings.required("KEY");
         settings.required("NAME");
         let text = settings.finish().unwrap_err().to_string();
+        assert!(text.contains("PORT: must be a whole number"), "{text}");
         for name in ["PORT", "KEY", "NAME"] {
             assert!(text.contains(name), "{text}");
         }

@@ -47,7 +47,7 @@ pub async fn create(
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     if service.singleton && connections::has_of_service(&tenant, &service.id).await? {
         let name = &service.display_name;
-        let why = format!("There is a {name} connection already");
+        let why = format!("There is already a connection to {name}");
         let hint = "Replace its credential, or revoke it first.";
         return Err(AppError::conflict(why).hint(hint));
     }

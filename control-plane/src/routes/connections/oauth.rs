@@ -68,8 +68,7 @@ async fn wanted(
     let service = service(&input.text("service")?)?;
     let asked = scopes::given(input, service)?;
     if asked.is_empty() && service.credential != Credential::OauthCustom {
-        let text = "scopes must not be empty for OAuth connections";
-        return Err(AppError::bad_request(text));
+        return Err(no_scopes(service));
     }
     let client = client(app, tenant, service, input).await?;
     let label = input.optional_text("label")?;
@@ -101,6 +100,20 @@ fn service(id: &str) -> AppResult<&'static Service> {
         )));
     }
     Ok(service)
+}
+
+/// Of what is not connected by OAuth at all there are none.
+fn no_scopes(service: &Service) -> AppError {
+    let error = AppError::bad_request("scopes must not be empty for OAuth connections");
+    let (takes, route) = match service.credential {
+        Credential::ApiKey | Credential::Custom => ("a key", "api-key"),
+        Credential::Email => ("a mailbox's password", "email"),
+        Credential::BotToken | Credential::Oauth | Credential::OauthCustom => return error,
+    };
+    let name = &service.display_name;
+    error.hint(format!(
+        "{name} takes {takes}: POST /v1/connections/{route}."
+    ))
 }
 
 async fn client(

@@ -61,7 +61,7 @@ async fn look_up(app: &App, caller: &Caller, id: ConnectionId) -> AppResult<Foun
         return Ok(Found::Not(StatusCode::NOT_FOUND, error, None));
     };
     if connection.status == "revoked" {
-        let hint = "Delete this connection and create a new one.";
+        let hint = "Create a new connection.";
         return Ok(bad("Connection is revoked", Some(hint)));
     }
     let Some(credential) = credentials::get(&tenant, id).await? else {

@@ -185,9 +185,9 @@ impl Draft {
         let compiled = self.compiled(app, workspace)?;
         if compiled.vends() && !compiled.is_unfiltered() && !self.acknowledged {
             let text = "A token that is handed out (Model A) is bound by no rule, constraint, response \
-                        rule or allowlist of its policy";
-            let hint = "Leave them out and allow every method and path (/**), or send \
-                        \"acknowledgeUnfiltered\": true";
+                        rule or allowlist of its policy, nor by its stepUpApproval or defaultMode";
+            let hint = "Leave them out, allow every method and path (/**) and set stepUpApproval to \
+                        never and defaultMode to read_write, or send \"acknowledgeUnfiltered\": true";
             return Err(AppError::bad_request(text).hint(hint));
         }
         Ok(())
@@ -247,7 +247,7 @@ impl Default for Draft {
     }
 }
 
-/// A fault in the words that clients of the reference know, where it has words for it.
+/// A fault in the words that published clients know, where it has words for it.
 fn told(error: &CompileError) -> String {
     if let Some(text) = error.in_rules() {
         return format!("Invalid rules: {text}");

@@ -9,6 +9,7 @@ use ah5_store::StoreError;
 
 use crate::auth::origin::AuthOrigin;
 use crate::error::AppError;
+use crate::page::{escaped, page};
 
 #[derive(Debug)]
 pub enum Refusal {
@@ -41,6 +42,21 @@ impl Refusal {
             _ => "INVALID_REDIRECTURL",
         };
         Self::Code(StatusCode::FORBIDDEN, code)
+    }
+
+    /// For somebody who has sent a form.
+    pub fn page(self) -> Response {
+        let why = match &self {
+            Self::Code(_, code) => message(code),
+            Self::Field(why) => why.clone(),
+            Self::NoSession => message("UNAUTHORIZED"),
+            Self::Other(error) => error.text().to_owned(),
+            Self::Slow(seconds) => format!("Too many attempts: try again in {seconds} seconds"),
+        };
+        let status = self.into_response().status();
+        let back = "<p>Go back in your browser to try again.</p>";
+        let body = format!("<p>{}.</p>{back}", escaped(&why));
+        page(status, "You are not signed in", &body)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The kinds of personal data we know, their names on the wire, and their groups.
 
-/// A built-in kind. The order is the contract's; groups are ranges of it.
+/// A built-in kind. The order is that of every list of them; groups are ranges of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Email,
@@ -54,7 +54,7 @@ pub(crate) struct Kinds(u64);
 // === impl Kind ===
 
 impl Kind {
-    /// Every kind, in the contract's order.
+    /// Every kind, in the order of the type.
     pub fn all() -> impl Iterator<Item = Self> {
         KINDS.iter().map(|(kind, _)| *kind)
     }

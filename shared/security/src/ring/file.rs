@@ -249,5 +249,27 @@ mod tests {
         assert!(after.unwrap(workspace, &old, &wrapped.bytes).is_err());
         assert_eq!((after.current(), after.ids().count()), (new.as_str(), 1));
         assert_eq!(after.retired().collect::<Vec<_>>(), [old]);
+        // Forwards and back, nothing is lost.
+        assert_eq!(before.lost_by(&after), None);
+        assert_eq!(after.lost_by(&before), None);
+    }
+
+    #[test]
+    fn a_ring_is_lost_by_a_file_without_a_key_of_it_or_with_another_of_that_name() {
+        let ((old, first), (new, second)) = (new_key(), new_key());
+        let alone = |id: &str, key| RingFile::new(id.to_owned(), plain_text(key));
+        let one = alone(&old, &first).open(plain).unwrap();
+        let mut both = alone(&old, &first);
+        both.add(new.clone(), plain_text(&second));
+        let mut both = both.open(plain).unwrap();
+        assert_eq!(one.lost_by(&both), None);
+        assert_eq!(both.lost_by(&one), Some(&*new));
+        let foreign = alone(&old, &second).open(plain).unwrap();
+        assert_eq!(one.lost_by(&foreign), Some(&*old));
+        // What is left of a retired key must stay, too.
+        both.retired = BTreeMap::from([("gone".to_owned(), second.clone())]);
+        let mut other = alone(&old, &first);
+        other.add(new, plain_text(&both.keys[both.current()]));
+        assert!(both.lost_by(&other.open(plain).unwrap()).is_some());
     }
 }

@@ -21,6 +21,11 @@ struct Config {
 }
 
 fn main() -> ExitCode {
+    if std::env::args_os().len() > 1 {
+        let why = "provider-simulator takes no arguments; its settings are environment variables: \
+                   see docs/operations.md";
+        return fail(EX_USAGE, &why);
+    }
     let mut settings = Settings::from_env();
     let config = Config::read(&mut settings);
     if let Err(faults) = settings.finish() {

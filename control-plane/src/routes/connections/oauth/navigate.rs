@@ -84,6 +84,10 @@ fn input(query: &str) -> AppResult<Input> {
         };
         fields.insert(name.into_owned(), value);
     }
+    if !fields.contains_key("service") {
+        let text = "querystring must have required property 'service'";
+        return Err(AppError::bad_request(text));
+    }
     Ok(Input::of(fields))
 }
 

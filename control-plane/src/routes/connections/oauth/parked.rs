@@ -35,8 +35,8 @@ pub async fn show(State(app): State<App>, headers: HeaderMap) -> AppResult {
     if current(&app, &headers).await?.is_none() {
         let back: String = byte_serialize(b"/v1/connections/parked").collect();
         let body = format!(
-            "<p>Sign in as the person who began to connect this account, then come back to this \
-             page.</p><p><a href=\"/login?callbackURL={back}\">Sign in</a></p>"
+            "<p>Sign in as the person who began to connect this account; within ten minutes, and in this \
+             browser.</p><p><a href=\"/login?callbackURL={back}\">Sign in</a></p>"
         );
         return Ok(page(StatusCode::UNAUTHORIZED, "Sign in to go on", &body));
     }

@@ -6,8 +6,8 @@ use axum::response::IntoResponse as _;
 use serde_json::json;
 
 use ah5_oauth::client::Client;
-use ah5_providers::catalogue;
 use ah5_providers::service::Service;
+use ah5_providers::{catalogue, custom};
 use ah5_store::connections::Connection;
 use ah5_store::policies;
 use ah5_store::tenant::Tenant;
@@ -47,19 +47,26 @@ pub async fn begin(app: &App, caller: &Caller, connection: &Connection) -> AppRe
 /// The one that was consented to. Once a workspace's own is deleted, only another of its own will do.
 async fn client(app: &App, tenant: &Tenant<'_>, connection: &Connection) -> AppResult<Client> {
     let (provider, app_id) = (&connection.provider, connection.oauth_app);
-    let was_own = connection.reauth_reason.as_deref() == Some(APP_DELETED);
-    if was_own && app_id.is_none() {
-        let client = clients::choose(app, tenant, provider).await?;
-        return match client.app {
-            Some(_) => Ok(client),
-            None => Err(
-                AppError::conflict("The OAuth app of this connection was deleted")
-                    .hint("Add your own OAuth app for this provider, or connect the account anew."),
-            ),
-        };
+    if has_lost_its_app(connection) {
+        let error = AppError::conflict("The OAuth app of this connection was deleted");
+        // Another description of a provider of one's own would be another provider.
+        if provider == custom::PROVIDER {
+            return Err(error.hint("Connect the account anew, through an OAuth app that there is."));
+        }
+        let hint = "Add your own OAuth app for this provider, or connect the account anew.";
+        let another = clients::own(app, tenant, provider).await?;
+        return another.ok_or_else(|| error.hint(hint));
     }
     let client = clients::exactly(app, tenant, provider, app_id).await?;
     client.ok_or_else(|| clients::missing(provider))
+}
+
+/// It was consented to through a workspace's own, which is deleted: nobody can refresh its tokens or
+/// take them back any more.
+pub fn has_lost_its_app(connection: &Connection) -> bool {
+    let was_own = connection.reauth_reason.as_deref() == Some(APP_DELETED)
+        || connection.provider == custom::PROVIDER;
+    connection.oauth_app.is_none() && connection.token_url.is_some() && was_own
 }
 
 fn asked(

@@ -25,6 +25,13 @@ use report::Report;
 const EX_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    // There is nothing to choose here: somebody who asks for help must not start everything.
+    if std::env::args_os().len() > 1 {
+        eprintln!(
+            "ah5-run takes no arguments; its settings are environment variables: see README.md"
+        );
+        return ExitCode::from(EX_USAGE);
+    }
     let cancel = Cancel::default();
     let report = Report::new();
     match signals::listen(&cancel).and_then(|()| run(&cancel, &report)) {

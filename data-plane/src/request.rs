@@ -101,7 +101,9 @@ async fn steps(
     if let (Right::Call, Some(person)) = (found.route.right, caller.person) {
         person.needs(Scope::VaultExecute)?;
     }
-    let mut permit = plane.admission.permit(caller.workspace_id)?;
+    let mut permit = plane
+        .admission
+        .permit(caller.workspace_id, caller.identity)?;
     // 2. What is asked: one canonical request.
     let mut asked = match found.route.endpoint {
         Endpoint::Execute => {

@@ -64,6 +64,7 @@ pub async fn answer(
         let audit_id = call.refused(&plane, &refusal);
         answer::refusal(&refusal, audit_id)
     });
+    dress.quota = call.quota;
     dress.finish(&plane, response)
 }
 

@@ -72,6 +72,21 @@ pub fn refusal(refusal: &Refusal, audit_id: Option<AuditId>) -> Response<AnswerB
     response
 }
 
+/// An answer of ours under the provider's status, which is the provider's word and not ours.
+pub fn under(
+    mut response: Response<AnswerBody>,
+    status: StatusCode,
+    theirs: &HeaderMap,
+) -> Response<AnswerBody> {
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(SOURCE, HeaderValue::from_static("provider"));
+    if let Some(pause) = theirs.get(RETRY_AFTER) {
+        headers.insert(RETRY_AFTER, pause.clone());
+    }
+    response
+}
+
 /// Marks an answer as the provider's own.
 pub fn from_provider(headers: &mut HeaderMap, audit_id: AuditId) {
     headers.insert(SOURCE, HeaderValue::from_static("provider"));

@@ -10,7 +10,7 @@ use http::Response;
 use super::approve::{lost, unavailable};
 use super::meter::Sent;
 use super::unseal::{Exchange, Unsealed};
-use super::{Call, Refusal, renewal, toll};
+use super::{Call, Refusal, follow, renewal, toll};
 use crate::approvals::{Held, Redemption};
 use crate::plane::Plane;
 
@@ -95,7 +95,7 @@ pub async fn forward(
     plane
         .pauses
         .learn(connection, response.status(), response.headers());
-    Ok(provider)
+    follow::follow(plane, provider, redemption.is_some()).await
 }
 
 /// A provider that has asked to be left alone is.

@@ -1,7 +1,9 @@
 //! What bounds calls: pauses that providers ask for, policies that want a call on record first, readers
-//! that are slow or gone.
+//! that are slow or gone, downloads, and the credential in any spelling on its way back.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod downloads;
+mod echoes;
 mod pauses;
 mod readers;
 mod recorded;

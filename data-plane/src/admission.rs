@@ -1,5 +1,7 @@
 //! Keeps a flood out before memory grows. Gate one counts connections and failed credentials before
-//! anyone is known; gate two counts a workspace's calls and buffered bytes once its caller is.
+//! anyone is known; gate two counts calls in flight and buffered bytes once the caller is: by workspace,
+//! and by caller within it. Everybody has a share that is always granted, and gets more only while most of
+//! the whole is free; a part of it is kept for whoever comes next.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ah5_contracts::id::WorkspaceId;
 use ah5_edge::counter::Counter;
 
-use crate::request::{Kind, Refusal};
+use crate::request::{Identity, Kind, Refusal};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -34,15 +36,16 @@ pub struct Seat(Arc<Admission>);
 /// A call's place, and the bytes that it holds. All of it is free again when dropped.
 pub struct Permit {
     admission: Arc<Admission>,
-    workspace: WorkspaceId,
+    caller: (WorkspaceId, Identity),
     bytes: usize,
 }
 
 #[derive(Default)]
 struct Used {
     total: Share,
-    /// Only workspaces with calls in flight.
-    workspaces: HashMap<WorkspaceId, Share>,
+    /// How many callers each workspace has. Only workspaces and callers with calls in flight are here.
+    workspaces: HashMap<WorkspaceId, usize>,
+    callers: HashMap<(WorkspaceId, Identity), Share>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -91,19 +94,21 @@ impl Admission {
     }
 
     /// # Errors
-    /// 503 when this workspace has more than its share in flight.
-    pub fn permit(self: &Arc<Self>, workspace: WorkspaceId) -> Result<Permit, Refusal> {
+    /// 503 when this caller has more than its share in flight.
+    pub fn permit(
+        self: &Arc<Self>,
+        workspace: WorkspaceId,
+        identity: Identity,
+    ) -> Result<Permit, Refusal> {
+        let caller = (workspace, identity);
         let mut used = self.used();
-        let active = used.workspaces.len().max(1);
-        let share = used.workspaces.entry(workspace).or_default();
-        let within = share.calls < self.limits.calls / active;
-        share.calls += 1;
-        used.total.calls += 1;
-        let room = used.total.calls <= self.limits.calls / 4 * 3;
+        let share = used.enter(caller);
+        let within = share.calls <= used.portion(workspace, self.limits.calls);
+        let room = used.total.calls <= most(self.limits.calls);
         drop(used);
         let permit = Permit {
             admission: Arc::clone(self),
-            workspace,
+            caller,
             bytes: 0,
         };
         if within || room {
@@ -136,22 +141,64 @@ impl Drop for Seat {
     }
 }
 
+// === impl Used ===
+
+impl Used {
+    /// One more call; what its caller has then.
+    fn enter(&mut self, caller: (WorkspaceId, Identity)) -> Share {
+        self.total.calls += 1;
+        let share = self.callers.entry(caller).or_default();
+        share.calls += 1;
+        let share = *share;
+        if share.calls == 1 {
+            *self.workspaces.entry(caller.0).or_default() += 1;
+        }
+        share
+    }
+
+    fn leave(&mut self, caller: (WorkspaceId, Identity), bytes: usize) {
+        self.total.calls -= 1;
+        self.total.bytes -= bytes;
+        let Some(share) = self.callers.get_mut(&caller) else {
+            return;
+        };
+        share.calls -= 1;
+        share.bytes -= bytes;
+        if share.calls > 0 {
+            return;
+        }
+        self.callers.remove(&caller);
+        if let Some(callers) = self.workspaces.get_mut(&caller.0) {
+            *callers -= 1;
+            if *callers == 0 {
+                self.workspaces.remove(&caller.0);
+            }
+        }
+    }
+
+    /// What a caller of this workspace is always granted of `whole`: the workspace's part in equal parts.
+    /// Whoever is alone counts as two, so that the next one finds its share.
+    fn portion(&self, workspace: WorkspaceId, whole: usize) -> usize {
+        let callers = self.workspaces.get(&workspace).copied().unwrap_or(0);
+        whole / self.workspaces.len().max(2) / callers.max(2)
+    }
+}
+
 // === impl Permit ===
 
 impl Permit {
-    /// Asks for memory before it is used. A workspace always gets its share of the budget, and more
-    /// only while most of the whole is free.
+    /// Asks for memory before it is used.
     ///
     /// # Errors
-    /// 503 when there is none for it.
+    /// 503 when there is none for this caller.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let limits = self.admission.limits;
+        let whole = self.admission.limits.bytes;
         let mut used = self.admission.used();
-        let active = used.workspaces.len().max(1);
+        let portion = used.portion(self.caller.0, whole);
         let total = used.total.bytes.saturating_add(bytes);
-        let share = used.workspaces.entry(self.workspace).or_default();
-        let within = share.bytes.saturating_add(bytes) <= limits.bytes / active;
-        if total > limits.bytes || (!within && total > limits.bytes / 4 * 3) {
+        let share = used.callers.entry(self.caller).or_default();
+        let within = share.bytes.saturating_add(bytes) <= portion;
+        if total > whole || (!within && total > most(whole)) {
             return Err(overload());
         }
         share.bytes += bytes;
@@ -164,17 +211,13 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut used = self.admission.used();
-        used.total.calls -= 1;
-        used.total.bytes -= self.bytes;
-        if let Some(share) = used.workspaces.get_mut(&self.workspace) {
-            share.calls -= 1;
-            share.bytes -= self.bytes;
-            if share.calls == 0 {
-                used.workspaces.remove(&self.workspace);
-            }
-        }
+        self.admission.used().leave(self.caller, self.bytes);
     }
+}
+
+/// Up to this everybody gets what they ask for.
+const fn most(whole: usize) -> usize {
+    whole - whole / 4
 }
 
 fn overload() -> Refusal {
@@ -183,73 +226,4 @@ fn overload() -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn admission() -> Arc<Admission> {
-        Admission::new(Limits {
-            connections: 2,
-            calls: 8,
-            bytes: 800,
-            failed_auth_per_minute: 2,
-        })
-    }
-
-    #[test]
-    fn seats_are_free_again_when_left() {
-        let admission = admission();
-        let seats = (admission.seat(), admission.seat());
-        assert!(seats.0.is_some() && seats.1.is_some() && admission.seat().is_none());
-        drop(seats);
-        assert!(admission.seat().is_some());
-    }
-
-    #[test]
-    fn a_greedy_workspace_leaves_room_for_others() {
-        let admission = admission();
-        let (greedy, modest) = (WorkspaceId::random(), WorkspaceId::random());
-        let taken: Vec<_> = (0..8)
-            .map_while(|_| admission.permit(greedy).ok())
-            .collect();
-        let others = admission.permit(modest).unwrap();
-        assert!(admission.permit(greedy).is_err());
-        drop((taken, others));
-        assert_eq!(admission.in_use(), (0, 0));
-    }
-
-    #[test]
-    fn bytes_are_granted_by_share_and_come_back() {
-        let admission = admission();
-        let (greedy, modest) = (WorkspaceId::random(), WorkspaceId::random());
-        let mut one = admission.permit(greedy).unwrap();
-        let mut two = admission.permit(modest).unwrap();
-        one.reserve(600).unwrap();
-        assert!(
-            one.reserve(100).is_err(),
-            "over its share, and most is taken"
-        );
-        two.reserve(200).unwrap();
-        assert!(two.reserve(1).is_err(), "over the whole");
-        drop(one);
-        two.reserve(300).unwrap();
-        drop(two);
-        assert_eq!(admission.in_use(), (0, 0));
-    }
-
-    #[test]
-    fn guessing_is_slowed_down_by_sender() {
-        let admission = admission();
-        let (client, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        for _ in 0..2 {
-            assert!(admission.check_failures(client, 10).is_ok());
-            admission.count_failure(client, 10);
-        }
-        let refused = admission.check_failures(client, 10).unwrap_err();
-        assert_eq!(
-            (refused.status.as_u16(), refused.retry_after),
-            (429, Some(50))
-        );
-        assert!(admission.check_failures(other, 10).is_ok());
-        assert!(admission.check_failures(client, 60).is_ok());
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::admission::Permit;
 use crate::plane::Plane;
+use crate::quotas::Quota;
 use crate::request::{Refusal, Relay, RelayError};
 
 pub struct AnswerBody {
@@ -32,9 +33,12 @@ enum Kind {
     Relay(Box<Relay>),
 }
 
-/// What an answer of ours gets besides itself. A provider's answer stays as it is, but for the nonce.
+/// What an answer of ours gets besides itself. A provider's answer stays as it is, but for the nonce and
+/// for how the policy's hour stands.
 pub struct Dress {
     cookie: bool,
+    /// The hour that the call counted in.
+    pub quota: Option<Quota>,
     /// For the caller's next proof.
     pub nonce: Option<HeaderValue>,
 }
@@ -64,6 +68,21 @@ pub fn refusal(refusal: &Refusal, audit_id: Option<AuditId>) -> Response<AnswerB
         if let Some(nonce) = fault.nonce() {
             headers.insert(dpop::NONCE, nonce);
         }
+    }
+    response
+}
+
+/// An answer of ours under the provider's status, which is the provider's word and not ours.
+pub fn under(
+    mut response: Response<AnswerBody>,
+    status: StatusCode,
+    theirs: &HeaderMap,
+) -> Response<AnswerBody> {
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(SOURCE, HeaderValue::from_static("provider"));
+    if let Some(pause) = theirs.get(RETRY_AFTER) {
+        headers.insert(RETRY_AFTER, pause.clone());
     }
     response
 }
@@ -100,12 +119,16 @@ impl Dress {
         Self {
             cookie: !sticky && !health,
             nonce: None,
+            quota: None,
         }
     }
 
     pub fn finish(self, plane: &Plane, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
         if let Some(nonce) = self.nonce {
             response.headers_mut().entry(dpop::NONCE).or_insert(nonce);
+        }
+        if let Some(quota) = &self.quota {
+            insert_quota(response.headers_mut(), quota);
         }
         if !matches!(response.body().kind, Kind::Full(_)) {
             return response;
@@ -189,6 +212,18 @@ impl Body for AnswerBody {
     }
 }
 
+/// In the fields of draft-ietf-httpapi-ratelimit-headers-06. A provider that speaks of limits of its own in
+/// such fields is not talked over.
+fn insert_quota(headers: &mut HeaderMap, quota: &Quota) {
+    let theirs = |name: &HeaderName| name.as_str().starts_with("ratelimit");
+    if headers.keys().any(theirs) {
+        return;
+    }
+    headers.insert(LIMIT, quota.hour.into());
+    headers.insert(REMAINING, quota.rest.into());
+    headers.insert(RESET, quota.seconds().into());
+}
+
 fn insert_id(headers: &mut HeaderMap, id: AuditId) {
     let mut text = [0; uuid_length()];
     let text = id.uuid().hyphenated().encode_lower(&mut text);
@@ -201,6 +236,9 @@ const fn uuid_length() -> usize {
     36
 }
 
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const AUDIT_ID: HeaderName = HeaderName::from_static("x-ah5-audit-id");
 /// Whose answer it is: `gateway` or `provider`.
 const SOURCE: HeaderName = HeaderName::from_static("x-ah5-source");

@@ -39,6 +39,7 @@ pub struct Config {
     pub clients: Arc<Installation>,
     pub listener: listener::Config,
     pub spool: spool::Config,
+    pub required_via: spool::Via,
     pub trusted_proxies: Vec<IpNet>,
     pub upstream: Upstream,
     pub log: logs::Config,
@@ -71,6 +72,7 @@ impl Config {
         let loopback = origin.as_ref().is_some_and(Origin::is_loopback);
         let upstream = Upstream::read(settings, loopback);
         let spool = spool(settings);
+        let required_via = required_via(settings);
         let listener = listener::Config::read(settings);
         Some(Self {
             shares_database_user,
@@ -92,6 +94,7 @@ impl Config {
             origin: origin?,
             listener: listener?,
             spool: spool?,
+            required_via: required_via?,
             upstream: upstream?,
         })
     }
@@ -189,6 +192,17 @@ fn spool(settings: &mut Settings) -> Option<spool::Config> {
     })
 }
 
+fn required_via(settings: &mut Settings) -> Option<spool::Via> {
+    match settings.optional("AUDIT_REQUIRED_VIA").as_deref() {
+        None | Some("spool") => Some(spool::Via::Spool),
+        Some("postgres") => Some(spool::Via::Postgres),
+        Some(_) => {
+            settings.fault("AUDIT_REQUIRED_VIA", "must be spool or postgres");
+            None
+        }
+    }
+}
+
 fn millis(settings: &mut Settings, name: &str, default: u64) -> Duration {
     Duration::from_millis(settings.parsed_or(name, default))
 }
@@ -207,6 +221,7 @@ mod tests {
             ("MAX_CONNECTIONS", "0"),
             ("PROTECTED_ADDRS", "localhost"),
             ("TLS_CERT_FILE", "/nowhere"),
+            ("AUDIT_REQUIRED_VIA", "hope"),
         ];
         let mut settings = Settings::from_vars(
             vars.into_iter()

@@ -12,6 +12,7 @@ mod approvals;
 pub mod config;
 mod listener;
 mod metrics;
+mod pauses;
 pub mod plane;
 mod proofs;
 mod quotas;

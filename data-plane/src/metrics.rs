@@ -52,6 +52,7 @@ pub fn observe(plane: &Plane) {
     gauge!("ah5_calls_in_flight").set(calls as f64);
     gauge!("ah5_buffered_bytes").set(bytes as f64);
     gauge!("ah5_connections").set(admission.connected() as f64);
+    gauge!("ah5_paused_connections").set(plane.pauses.count() as f64);
     gauge!("ah5_streams_watched").set(plane.streams.count() as f64);
     gauge!("ah5_upstream_connections_idle").set(plane.upstreams.idle() as f64);
 }

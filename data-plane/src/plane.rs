@@ -14,13 +14,14 @@ use ipnet::IpNet;
 
 use crate::admission::Admission;
 use crate::approvals::Approvals;
+use crate::pauses::Pauses;
 use crate::proofs::Proofs;
 use crate::quotas::Quotas;
 use crate::request::Claim;
 use crate::request::authenticate::memory::Memory;
 use crate::snapshot::Published;
 use crate::snapshot::freshener::Freshener;
-use crate::spool::Recorder;
+use crate::spool::{Recorder, Via};
 use crate::streams::Streams;
 use crate::suspects::Suspects;
 use crate::usage::Usage;
@@ -40,11 +41,13 @@ pub struct Plane {
     pub own_links: Arc<OwnLinks>,
     /// The same, for event streams.
     pub own_links_rule: Arc<RuleFilter>,
+    pub pauses: Pauses,
     pub proofs: Proofs,
     pub published: Arc<Published>,
     pub quotas: Arc<Quotas>,
     pub recorder: Recorder,
     pub refresher: Refresher,
+    pub required_via: Via,
     pub streams: Arc<Streams>,
     pub suspects: Suspects,
     pub tokens: Memory,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ah5_contracts::id::{PolicyId, WorkspaceId};
 use ah5_store::StoreError;
 use ah5_store::database::Database;
-use ah5_store::quotas::{self, Lease, Wanted};
+use ah5_store::quotas::{self, Granted, Wanted};
 use deadpool_postgres::Pool;
 use jiff::Timestamp;
 use tokio::sync::Mutex as AsyncMutex;
@@ -30,17 +30,25 @@ pub struct Toll {
     pub units: u32,
 }
 
-/// Nothing is left in one policy's hour.
+/// How one policy's hour stands, that of the policy with the least left. Where calls are taken from a block
+/// it is what the database said when the block was taken, less what was used of the block since: what other
+/// replicas have taken in that half minute is not in it.
 #[derive(Clone, Copy, Debug)]
-pub struct Exhausted {
+pub struct Quota {
     /// What the hour holds.
     pub hour: u64,
-    /// Until there is something again.
-    pub seconds: u32,
+    pub rest: u64,
+    /// When its oldest minute counts no more, so that there is more again.
+    pub more_at: Instant,
 }
+
+/// Nothing is left in one policy's hour.
+#[derive(Clone, Copy, Debug)]
+pub struct Exhausted(pub Quota);
 
 /// Units that were taken for a call. They are given back if it goes away unsent.
 pub struct Taken {
+    pub quota: Quota,
     quotas: Arc<Quotas>,
     policies: Vec<PolicyId>,
     units: u32,
@@ -61,6 +69,9 @@ struct Block {
     until: Option<Instant>,
     /// In which they count.
     minute: Option<Timestamp>,
+    /// What nobody had in hand when they were taken, and when there will be more.
+    rest: u64,
+    more_at: Option<Instant>,
 }
 
 // === impl Quotas ===
@@ -97,7 +108,7 @@ impl Quotas {
         toll: &Toll,
     ) -> Result<Result<Taken, Exhausted>, StoreError> {
         Ok(match self.lease(toll, toll.units).await? {
-            Ok((_, minute)) => Ok(self.taken(toll, From::Database(minute))),
+            Ok((granted, quota)) => Ok(self.taken(toll, quota, From::Database(granted.minute))),
             Err(exhausted) => Err(exhausted),
         })
     }
@@ -114,28 +125,31 @@ impl Quotas {
         let now = Instant::now();
         if !block.take(hour, toll.units, now) {
             match self.lease(toll, MAX_BLOCK.max(toll.units)).await? {
-                Ok((units, minute)) => {
+                Ok((Granted { units, minute }, quota)) => {
+                    let units = units.unsigned_abs();
                     let new = Block {
                         hour,
                         left: units - toll.units.min(units),
                         until: Some(now + BLOCK_LIFE),
                         minute: Some(minute),
+                        rest: quota.rest,
+                        more_at: Some(quota.more_at),
                     };
                     self.give_up(policy, std::mem::replace(&mut *block, new));
                 }
                 Err(exhausted) => return Ok(Err(exhausted)),
             }
         }
-        let until = block.until;
+        let (until, quota) = (block.until, block.quota(now));
         drop(block);
-        Ok(Ok(self.taken(toll, From::Block(shared, until))))
+        Ok(Ok(self.taken(toll, quota, From::Block(shared, until))))
     }
 
     async fn lease(
         &self,
         toll: &Toll,
         most: u32,
-    ) -> Result<Result<(u32, Timestamp), Exhausted>, StoreError> {
+    ) -> Result<Result<(Granted, Quota), Exhausted>, StoreError> {
         let small = |units: u32| i32::try_from(units).unwrap_or(i32::MAX);
         let policies: Vec<(PolicyId, i64)> = toll
             .policies
@@ -148,15 +162,17 @@ impl Quotas {
             least: small(toll.units),
             most: small(most),
         };
-        Ok(
-            match quotas::lease(&self.pool.get().await?, wanted).await? {
-                Lease::Granted { units, minute } => Ok((units.unsigned_abs(), minute)),
-                Lease::Exhausted { policy, seconds } => Err(Exhausted {
-                    hour: toll.policies.get(policy).map_or(0, |(_, hour)| *hour),
-                    seconds: seconds.unsigned_abs(),
-                }),
-            },
-        )
+        let lease = quotas::lease(&self.pool.get().await?, wanted).await?;
+        let seconds = Duration::from_secs(lease.seconds.unsigned_abs().into());
+        let quota = Quota {
+            hour: toll.policies.get(lease.policy).map_or(0, |(_, hour)| *hour),
+            rest: u64::try_from(lease.rest).unwrap_or_default(),
+            more_at: Instant::now() + seconds,
+        };
+        Ok(match lease.granted {
+            Some(granted) => Ok((granted, quota)),
+            None => Err(Exhausted(quota)),
+        })
     }
 
     /// What a block had left counts no more.
@@ -176,8 +192,9 @@ impl Quotas {
         blocks.entry(policy).or_default().clone()
     }
 
-    fn taken(self: &Arc<Self>, toll: &Toll, from: From) -> Taken {
+    fn taken(self: &Arc<Self>, toll: &Toll, quota: Quota, from: From) -> Taken {
         Taken {
+            quota,
             quotas: self.clone(),
             policies: toll.policies.iter().map(|(policy, _)| *policy).collect(),
             units: toll.units,
@@ -198,9 +215,28 @@ impl Quotas {
     }
 }
 
+// === impl Quota ===
+
+impl Quota {
+    /// Whole seconds until there is more, one at least.
+    #[must_use]
+    pub fn seconds(&self) -> u32 {
+        let left = self.more_at.saturating_duration_since(Instant::now());
+        u32::try_from(left.as_millis().div_ceil(1000).max(1)).unwrap_or(u32::MAX)
+    }
+}
+
 // === impl Block ===
 
 impl Block {
+    fn quota(&self, now: Instant) -> Quota {
+        Quota {
+            hour: self.hour,
+            rest: self.rest + u64::from(self.left),
+            more_at: self.more_at.unwrap_or(now),
+        }
+    }
+
     fn take(&mut self, hour: u64, units: u32, now: Instant) -> bool {
         let good = self.hour == hour && self.until.is_some_and(|until| now < until);
         let enough = good && self.left >= units;
@@ -270,8 +306,11 @@ mod tests {
             left: 3,
             until: Some(now + BLOCK_LIFE),
             minute: None,
+            rest: 4_000,
+            more_at: Some(now),
         };
         assert!(block.take(5_000, 2, now));
+        assert_eq!(block.quota(now).rest, 4_001);
         assert!(!block.take(5_000, 2, now));
         assert!(!block.take(4_000, 1, now));
         assert!(!block.take(5_000, 1, now + BLOCK_LIFE));

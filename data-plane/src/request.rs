@@ -22,7 +22,9 @@ mod call;
 mod claim;
 mod collect;
 mod decide;
+mod download;
 mod envelope;
+mod follow;
 mod forward;
 mod fresh;
 mod heavy;
@@ -64,6 +66,7 @@ pub async fn answer(
         let audit_id = call.refused(&plane, &refusal);
         answer::refusal(&refusal, audit_id)
     });
+    dress.quota = call.quota;
     dress.finish(&plane, response)
 }
 
@@ -101,7 +104,9 @@ async fn steps(
     if let (Right::Call, Some(person)) = (found.route.right, caller.person) {
         person.needs(Scope::VaultExecute)?;
     }
-    let mut permit = plane.admission.permit(caller.workspace_id)?;
+    let mut permit = plane
+        .admission
+        .permit(caller.workspace_id, caller.identity)?;
     // 2. What is asked: one canonical request.
     let mut asked = match found.route.endpoint {
         Endpoint::Execute => {

@@ -24,6 +24,7 @@ use crate::admission::Admission;
 use crate::approvals::Approvals;
 use crate::config::{Config, Upstream};
 use crate::listener::Server;
+use crate::pauses::Pauses;
 use crate::plane::Plane;
 use crate::proofs::Proofs;
 use crate::quotas::Quotas;
@@ -87,11 +88,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         own_links: Arc::new(OwnLinks::new(&origins)),
         own_links_rule: Arc::new(RuleFilter::own_links(&origins)),
         origins,
+        pauses: Pauses::default(),
         proofs,
         published: keeper.published(),
         quotas: Arc::new(Quotas::new(&config.database)),
         recorder: spool.recorder(),
         refresher,
+        required_via: config.required_via,
         streams: Arc::new(Streams::default()),
         suspects: Suspects::default(),
         tokens: Memory::new(),

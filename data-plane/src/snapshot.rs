@@ -121,6 +121,8 @@ pub struct Policy {
     pub version: i64,
     /// Of what it says.
     pub digest: [u8; 32],
+    /// Calls are on record before they are made, or are not made.
+    pub must_be_recorded: bool,
     compiled: Compiled,
 }
 

@@ -77,6 +77,15 @@ pub enum NotDurable {
     Stopped,
 }
 
+/// Where a row must be before a call that is to be on record is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// In the database: for replicas whose disk doesn't outlive them.
+    Postgres,
+    /// On this disk, or, where that has no room, in the database.
+    Spool,
+}
+
 /// A running spool: a writer thread and a task that drains to Postgres.
 ///
 /// Dropped, it still writes what it has been given, and drains it at the next start.

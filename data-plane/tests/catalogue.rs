@@ -18,6 +18,8 @@ const TELEGRAM: &str = "api.telegram.org";
 const TRELLO: &str = "api.trello.com";
 const STRIPE: &str = "api.stripe.com";
 const SALESFORCE: &str = "acme.my.salesforce.com";
+const SHAREPOINT: &str = "acme.sharepoint.com";
+const ELSEWHERE: &str = "acme.sharepoint.com.evil.example";
 
 fn stack() -> Arc<Stack> {
     static SHARED: Mutex<Weak<Stack>> = Mutex::new(Weak::new());
@@ -25,7 +27,9 @@ fn stack() -> Arc<Stack> {
     if let Some(stack) = shared.upgrade() {
         return stack;
     }
-    let hosts = [GRAPH, TELEGRAM, TRELLO, STRIPE, SALESFORCE];
+    let hosts = [
+        GRAPH, TELEGRAM, TRELLO, STRIPE, SALESFORCE, SHAREPOINT, ELSEWHERE,
+    ];
     let stack = Arc::new(support::two_planes().plays(&hosts).start().unwrap());
     *shared = Arc::downgrade(&stack);
     stack
@@ -146,6 +150,77 @@ async fn a_token_in_the_path_is_put_in_last_and_never_comes_back() {
         let wanted = if path == "/bot/setWebhook" { 202 } else { 403 };
         assert_eq!(answer.status, wanted, "{}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn a_file_of_a_bot_is_fetched_with_the_token_in_its_path() {
+    let token = "34567890:CdEfGhIjKlMnOpQrStUv";
+    let telegram = Connected::to("telegram", TELEGRAM, token).await;
+    let paths = ["/file/bot/bytes/**", "/known"];
+    telegram.allow(&["GET"], &paths, &json!({})).await;
+    let path = "/file/bot/bytes/photo.jpg";
+    let answer = telegram.send(telegram.call(Method::GET, path)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(!answer.contains(token), "{}", answer.text());
+    let sent = format!("/file/bot{token}/bytes/photo.jpg");
+    assert_eq!(telegram.world.seen(&sent).await.len(), 1);
+    // What an agent writes behind the prefix is no other bot's token.
+    let url = format!("https://{TELEGRAM}/file/bot9:mine/bytes/photo.jpg");
+    let agent = &telegram.world.agent;
+    let call = agent.execute(&telegram.id, &Method::GET, &url);
+    let denied = telegram.send(call).await;
+    assert_eq!(denied.status, 403, "{}", denied.text());
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_only_to_where_the_service_keeps_its_files() {
+    let drive = Connected::to("microsoft-onedrive", GRAPH, support::SECRET).await;
+    drive
+        .allow(&["GET", "POST"], &["/redirect", "/known"], &json!({}))
+        .await;
+    let to = |method, url: &str| {
+        let target = url.replace('?', "%3F").replace('&', "%26");
+        drive.call(method, &format!("/redirect?to={target}"))
+    };
+    let file = format!("https://{SHAREPOINT}/bytes/7?tempauth=abc");
+    let answer = drive.send(to(Method::GET, &file)).await;
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 7));
+    assert_eq!(answer.header("x-ah5-source"), Some("provider"));
+    let sent = drive.world.seen("/bytes/7").await;
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].header("host"), Some(SHAREPOINT));
+    assert!(!sent[0].contains(support::SECRET) && sent[0].header("authorization").is_none());
+    // On from there, only within.
+    let twice = format!("https://{SHAREPOINT}/redirect?to=https://{SHAREPOINT}/bytes/8");
+    assert_eq!(drive.send(to(Method::GET, &twice)).await.body.len(), 8);
+    for url in [
+        format!("https://{SHAREPOINT}/redirect?to=https://{ELSEWHERE}/bytes/9"),
+        format!("https://{SHAREPOINT}/redirect?to=/bytes/9"),
+        format!("https://{ELSEWHERE}/bytes/9"),
+        format!("http://{SHAREPOINT}/bytes/9"),
+        format!("https://{SHAREPOINT}:8443/bytes/9"),
+        format!("https://{SHAREPOINT}@{ELSEWHERE}/bytes/9"),
+        format!("https://a.{SHAREPOINT}/bytes/9"),
+    ] {
+        let refused = drive.send(to(Method::GET, &url)).await;
+        assert_eq!(refused.status, 403, "{url}: {}", refused.text());
+    }
+    // What writes is not repeated elsewhere.
+    let written = drive.send(to(Method::POST, &file)).await;
+    assert_eq!(written.status, 403, "{}", written.text());
+    assert!(drive.world.seen("/bytes/9").await.is_empty());
+    // Too often.
+    let mut around = format!("https://{SHAREPOINT}/bytes/9");
+    for _ in 0..4 {
+        around = format!("https://{SHAREPOINT}/redirect?to={}", encoded(&around));
+    }
+    let call = drive.call(Method::GET, &format!("/redirect?to={}", encoded(&around)));
+    let refused = drive.send(call).await;
+    assert_eq!(refused.status, 502, "{}", refused.text());
+}
+
+fn encoded(url: &str) -> String {
+    url.replace('%', "%25").replace('?', "%3F")
 }
 
 #[tokio::test]

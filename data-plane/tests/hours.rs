@@ -43,6 +43,11 @@ fn statuses(answers: &[Answer]) -> (usize, usize) {
     (count(200), count(429))
 }
 
+fn number(answer: &Answer, name: &str) -> u32 {
+    let text = answer.header(name);
+    text.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_storm_on_two_replicas_exactly_the_limit_passes() {
     let (world, policy) = limited(25).await;
@@ -52,6 +57,14 @@ async fn of_a_storm_on_two_replicas_exactly_the_limit_passes() {
     let refused = answers.iter().find(|a| a.status == 429).unwrap();
     let wait: u32 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((3500..=3720).contains(&wait), "{wait}");
+    // Each of those that passed was told what is left after it, and no two the same.
+    let passed = answers.iter().filter(|a| a.status == 200);
+    let mut left: Vec<u32> = passed.map(|a| number(a, "ratelimit-remaining")).collect();
+    left.sort_unstable();
+    assert_eq!(left, (0..25).collect::<Vec<u32>>());
+    assert!(answers.iter().all(|a| number(a, "ratelimit-limit") == 25));
+    assert_eq!(number(refused, "ratelimit-remaining"), 0);
+    assert_eq!(number(refused, "ratelimit-reset"), wait);
     let body = refused.json();
     assert_eq!(body["error"], "Rate limit exceeded: 25 requests per hour");
     assert_eq!(body["retryAfter"], wait);
@@ -89,7 +102,16 @@ async fn a_large_limit_is_taken_in_blocks_and_never_exceeded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_serves_many_calls_without_another_look_at_the_database() {
     let (world, policy) = limited(100_000).await;
-    assert_eq!(statuses(&storm(&world, 60, "/count/many").await), (60, 0));
+    let answers = storm(&world, 60, "/count/many").await;
+    assert_eq!(statuses(&answers), (60, 0));
+    // Both replicas' blocks are gone from the whole, and of each what it was used for.
+    let left = answers.iter().map(|a| number(a, "ratelimit-remaining"));
+    let (least, most) = (left.clone().min().unwrap(), left.max().unwrap());
+    assert!(
+        least >= 100_000 - 1_000 - 60 && most < 100_000,
+        "{least} {most}"
+    );
+    assert!(answers.iter().all(|a| number(a, "ratelimit-reset") >= 1));
     let used =
         format!("select sum(used)::int8 from ah5.t_quota_minutes where policy_id = '{policy}'");
     let used = world.number(&used).await;
@@ -129,6 +151,40 @@ async fn every_policy_that_covers_a_call_counts_it_or_none_does() {
             format!("select sum(used)::int8 from ah5.t_quota_minutes where policy_id = '{policy}'");
         assert_eq!(world.number(&used).await, 4);
     }
+}
+
+/// Of several hours the one with the least left is told of; a provider that tells of its own is not talked
+/// over, and where no policy counts nothing is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_tells_how_the_hour_stands() {
+    let (world, first) = limited(500).await;
+    let lists = world.allowlists(&["GET"], "/v2/**");
+    let second = world
+        .owner
+        .allow(&world.agent.id, &world.connection, &lists);
+    limit(&world, &second.await.unwrap(), 9).await;
+    let answer = world.get("/count/told").await;
+    let told = ["limit", "remaining"].map(|name| number(&answer, &format!("ratelimit-{name}")));
+    assert_eq!(told, [9, 8]);
+    assert!((3500..=3720).contains(&number(&answer, "ratelimit-reset")));
+    let url = world.url("/v2/count/told");
+    let call = world.agent.execute(&world.connection, &Method::GET, &url);
+    let enveloped = world.send(call).await;
+    assert_eq!(number(&enveloped, "ratelimit-remaining"), 7);
+    // Only the first policy covers this.
+    let theirs = "HTTP/1.1 200 OK\r\nratelimit: \"a\";r=3;t=1\r\ncontent-length: 0\r\n\r\n";
+    let call = world.agent.proxy(&world.connection, Method::POST, "/raw");
+    let call = call.header("content-type", "text/plain").body(theirs);
+    let answer = world.send(call).await;
+    assert_eq!(answer.header("ratelimit"), Some("\"a\";r=3;t=1"));
+    assert_eq!(answer.header("ratelimit-limit"), None);
+    let denied = world.agent.proxy(&world.connection, Method::DELETE, "/x");
+    assert_eq!(world.send(denied).await.header("ratelimit-limit"), None);
+    let used =
+        format!("select sum(used)::int8 from ah5.t_quota_minutes where policy_id = '{first}'");
+    assert_eq!(world.number(&used).await, 3);
+    let free = World::open().await;
+    assert_eq!(free.get("/x").await.header("ratelimit-limit"), None);
 }
 
 /// What an approval waits for must not be used up by a call that is then refused.

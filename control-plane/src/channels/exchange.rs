@@ -3,14 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ah5_net::client::{Failure, SendError};
 use ah5_net::{PoolKey, Upstreams};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use bytes::Bytes;
-use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimeParser;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -103,15 +101,10 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// How long the receiver asks to be left alone (RFC 9110 §10.2.3).
+/// Seconds for which the receiver asks to be left alone.
 pub fn retry_after(headers: &HeaderMap) -> Option<u32> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(seconds);
-    }
-    let at = DateTimeParser::new().parse_timestamp(text).ok()?;
-    let seconds = at.as_second() - Timestamp::now().as_second();
-    u32::try_from(seconds.max(0)).ok()
+    let pause = ah5_net::retry_after(headers, SystemTime::now())?;
+    Some(u32::try_from(pause.as_secs()).unwrap_or(u32::MAX))
 }
 
 fn undelivered(error: &SendError) -> Undelivered {

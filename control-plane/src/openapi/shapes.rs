@@ -187,6 +187,7 @@ const SHAPES: &[(&str, Fields)] = &[
             ("allowedModels", "[string]"),
             ("defaultMode", "string"),
             ("stepUpApproval", "string"),
+            ("audit", "string"),
             ("allowlists", "any"),
             ("rateLimits", "any"),
             ("timeWindows", "any"),

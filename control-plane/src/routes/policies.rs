@@ -177,7 +177,7 @@ pub fn policy_json(policy: &Policy) -> Value {
         "stepUpApproval": policy.step_up_approval, "allowlists": policy.allowlists,
         "rateLimits": policy.rate_limits, "timeWindows": policy.time_windows, "rules": policy.rules,
         "providerConstraints": policy.provider_constraints, "securityPreset": policy.security_preset,
-        "acknowledgeUnfiltered": policy.acknowledged_unfiltered,
+        "acknowledgeUnfiltered": policy.acknowledged_unfiltered, "audit": policy.audit,
         "createdAt": time(policy.created_at), "updatedAt": time(policy.updated_at),
     })
 }

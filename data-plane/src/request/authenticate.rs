@@ -46,7 +46,7 @@ pub struct Now {
     pub seconds: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     Agent(AgentId),
     /// A person, who acts as the agent that the request names.

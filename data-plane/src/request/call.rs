@@ -12,8 +12,11 @@ use super::parse::Asked;
 use super::{Caller, Identity, Kind, Refusal};
 use crate::metrics;
 use crate::plane::Plane;
+use crate::quotas::Quota;
 use crate::routes::Endpoint;
 use crate::spool::Recorder;
+
+mod intent;
 
 pub struct Call {
     pub audit_id: AuditId,
@@ -24,6 +27,8 @@ pub struct Call {
     who: Option<Who>,
     what: What,
     timings: Vec<i32>,
+    /// How the hour stands that it counts in.
+    pub quota: Option<Quota>,
     /// Somebody else records it.
     taken: bool,
     /// Set once the provider may have got the request: from then on there is a row, whatever
@@ -43,7 +48,7 @@ struct Who {
     identity: Identity,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct What {
     endpoint: Option<Endpoint>,
     agent: Option<AgentId>,
@@ -56,6 +61,10 @@ struct What {
     dropped_headers: Vec<String>,
     /// A secret is asked for.
     vends: bool,
+    /// A policy wants it on record before anything leaves.
+    must_be_recorded: bool,
+    /// The row that says so.
+    intent: Option<AuditId>,
     /// The approval that it takes.
     approval: Option<ApprovalId>,
 }
@@ -87,6 +96,7 @@ impl Call {
             who: None,
             what: What::default(),
             timings: Vec::with_capacity(8),
+            quota: None,
             taken: false,
             sent: None,
         }
@@ -141,19 +151,6 @@ impl Call {
         self.what.vends = true;
     }
 
-    /// A token of so many seconds leaves.
-    pub fn vended(&mut self, plane: &Plane, seconds: i64) {
-        self.handed_out(plane, Action::TokenVended, json!({"expiresIn": seconds}));
-    }
-
-    /// Records that a secret leaves.
-    pub fn handed_out(&mut self, plane: &Plane, action: Action, details: serde_json::Value) {
-        self.mark();
-        if let Some(event) = self.event(action, Verdict::Allowed, details) {
-            plane.recorder.record(event);
-        }
-    }
-
     pub fn judged(&mut self, policy: Option<(PolicyId, i64)>, rule: Option<String>) {
         self.what.policy = policy;
         self.what.rule = rule;
@@ -176,6 +173,7 @@ impl Call {
     pub fn take(&mut self) -> Self {
         self.taken = true;
         Self {
+            quota: self.quota,
             taken: false,
             sent: self.sent.take(),
             who: self.who.take(),
@@ -234,16 +232,16 @@ impl Call {
             }
             500.. => (Verdict::Error, Action::ExecutionDenied),
             _ if self.what.vends => (Verdict::Denied, Action::TokenVendDenied),
-            _ if refusal.kind == Kind::Limited => (Verdict::Denied, Action::RateLimitExceeded),
+            _ if matches!(refusal.kind, Kind::Limited | Kind::Paused) => {
+                (Verdict::Denied, Action::RateLimitExceeded)
+            }
             _ => (Verdict::Denied, Action::ExecutionDenied),
         };
         let reason = refusal.recorded.unwrap_or(&refusal.error);
         let mut details = json!({
             "status": refusal.status.as_u16(), "reason": reason, "kind": refusal.kind.as_str(),
         });
-        if let Some(approval) = self.what.approval {
-            details["approvalRequestId"] = json!(approval);
-        }
+        self.what.add_to(&mut details);
         let sent = self.sent.take();
         let mut event = self.event(action, verdict, details)?;
         if let Some(sent) = sent {
@@ -259,25 +257,23 @@ impl Call {
         self.sent = None;
         self.mark();
         metrics::completed(self.what.endpoint, outcome, self.began.elapsed());
-        let mut details = serde_json::Map::new();
+        let mut details = json!({});
         if let Some(fault) = outcome.fault {
-            details.insert("fault".into(), fault.into());
+            details["fault"] = fault.into();
         }
         if outcome.scrubbed > 0 {
-            details.insert("credentialRemoved".into(), outcome.scrubbed.into());
+            details["credentialRemoved"] = outcome.scrubbed.into();
             tracing::warn!(audit_id = %self.audit_id, "a provider sent the credential back");
         }
         if outcome.links_removed > 0 {
-            details.insert("ownLinksRemoved".into(), outcome.links_removed.into());
+            details["ownLinksRemoved"] = outcome.links_removed.into();
         }
-        if let Some(approval) = self.what.approval {
-            details.insert("approvalRequestId".into(), json!(approval));
-        }
+        self.what.add_to(&mut details);
         if !self.what.dropped_headers.is_empty() {
             let names = std::mem::take(&mut self.what.dropped_headers);
-            details.insert("droppedHeaders".into(), names.into());
+            details["droppedHeaders"] = names.into();
         }
-        let event = self.event(Action::ExecutionCompleted, outcome.verdict, details.into());
+        let event = self.event(Action::ExecutionCompleted, outcome.verdict, details);
         if let Some(mut event) = event {
             event.upstream_status = outcome.upstream_status.map(u16::cast_signed);
             event.bytes_in = Some(outcome.bytes_in.cast_signed());
@@ -323,6 +319,20 @@ impl Call {
     }
 }
 
+// === impl What ===
+
+impl What {
+    /// The rows that belong to the call's own.
+    fn add_to(&self, details: &mut serde_json::Value) {
+        if let Some(approval) = self.approval {
+            details["approvalRequestId"] = json!(approval);
+        }
+        if let Some(intent) = self.intent {
+            details["intentId"] = json!(intent);
+        }
+    }
+}
+
 /// An agent that goes away, or a panic, ends a call anywhere. Once it was sent it is recorded all the
 /// same: what the provider made of it is not known.
 impl Drop for Call {
@@ -331,9 +341,7 @@ impl Drop for Call {
             return;
         };
         let mut details = json!({"fault": "agent_gone", "outcome": "unknown"});
-        if let Some(approval) = self.what.approval {
-            details["approvalRequestId"] = json!(approval);
-        }
+        self.what.add_to(&mut details);
         if let Some(mut event) = self.event(Action::ExecutionCompleted, Verdict::Error, details) {
             event.upstream_status = sent.upstream_status.map(u16::cast_signed);
             event.bytes_in = Some(sent.bytes_in.cast_signed());

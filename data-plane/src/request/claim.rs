@@ -116,6 +116,10 @@ impl Claim {
         person && proven && (is_same || self.holds_in(&workspace))
     }
 
+    pub const fn service(&self) -> Option<&'static Service> {
+        self.service
+    }
+
     pub const fn workspace(&self) -> WorkspaceId {
         self.workspace
     }

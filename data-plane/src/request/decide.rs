@@ -76,6 +76,9 @@ pub fn decide<'h>(
     let mut combined = decide_all(compiled, &claim.facts());
     let decided = combined.policy.and_then(|at| policies.get(at));
     call.judged(decided.map(|p| (p.id, p.version)), rule(&combined));
+    if must_be_recorded(policies) {
+        call.must_be_recorded();
+    }
     let (limits, body) = (combined.limits, combined.body.take());
     let toll = toll(&combined, policies, caller.workspace_id);
     let redactions = std::mem::take(&mut combined.redactions);
@@ -107,6 +110,11 @@ pub fn policies(workspace: &Workspace, agent: AgentId, connection: ConnectionId)
         .policies
         .get(&(agent, connection))
         .map_or(&[], Vec::as_slice)
+}
+
+/// Whether one of them wants calls on record before anything leaves.
+pub fn must_be_recorded(policies: &[Policy]) -> bool {
+    policies.iter().any(|policy| policy.must_be_recorded)
 }
 
 /// `None` if any of them can't be enforced: it might have been the one that denies.

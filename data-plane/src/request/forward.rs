@@ -10,7 +10,7 @@ use http::Response;
 use super::approve::{lost, unavailable};
 use super::meter::Sent;
 use super::unseal::{Exchange, Unsealed};
-use super::{Call, Refusal, renewal, toll};
+use super::{Call, Refusal, follow, renewal, toll};
 use crate::approvals::{Held, Redemption};
 use crate::plane::Plane;
 
@@ -22,8 +22,10 @@ pub struct Provider {
 }
 
 /// # Errors
-/// 403 for a target that no call may go to, 429 when a policy's hour is used up, 413, 502 or 504 when the provider gave no answer; also
-/// 403 when the call stopped being allowed while it was made: its answer then stays here.
+/// 403 for a target that no call may go to, 429 when a policy's hour is used up or the provider has asked
+/// for a pause, 413, 502 or 504 when the provider gave no answer, 503 when the call can't be recorded as
+/// its policy demands; also 403 when the call stopped being allowed while it was made: its answer then
+/// stays here.
 pub async fn forward(
     plane: &Arc<Plane>,
     call: &mut Call,
@@ -37,10 +39,13 @@ pub async fn forward(
         toll,
         account,
     } = unsealed;
+    // Before anything is used up for a call that is not made.
+    check_pause(plane, &exchange)?;
     let mut taken = match &toll {
-        Some(toll) => Some(toll::pay(plane, toll).await?),
+        Some(toll) => Some(toll::pay(plane, call, toll).await?),
         None => None,
     };
+    call.intend(plane).await?;
     // The last look before anything leaves: all this may have taken its time.
     check(plane, &exchange)?;
     let mut held = match &redemption {
@@ -85,7 +90,20 @@ pub async fn forward(
         scrubber,
         exchange,
     };
-    renewal::after_refusal(plane, provider, account, redemption.is_some()).await
+    let provider = renewal::after_refusal(plane, provider, account, redemption.is_some()).await?;
+    let (connection, response) = (provider.exchange.key.connection, &provider.response);
+    plane
+        .pauses
+        .learn(connection, response.status(), response.headers());
+    follow::follow(plane, provider, redemption.is_some()).await
+}
+
+/// A provider that has asked to be left alone is.
+fn check_pause(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
+    match plane.pauses.left(exchange.key.connection) {
+        None => Ok(()),
+        Some(seconds) => Err(Refusal::paused(seconds)),
+    }
 }
 
 /// Takes the approval, and looks once more: taking it took its time. Given back if the call is not

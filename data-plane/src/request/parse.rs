@@ -54,6 +54,9 @@ pub enum AskedBody {
 /// How the caller wants its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// The file itself if it is a success. Otherwise an envelope under the provider's status, lest it be
+    /// saved as the file.
+    Download,
     /// JSON around the provider's answer.
     Envelope,
     /// The provider's answer itself.
@@ -81,7 +84,7 @@ impl Asked<'_> {
 impl Form {
     pub const fn source(self) -> Source {
         match self {
-            Self::Envelope | Self::Raw => Source::Envelope,
+            Self::Download | Self::Envelope | Self::Raw => Source::Envelope,
             Self::Proxy => Source::Transparent,
         }
     }
@@ -117,10 +120,10 @@ pub async fn envelope<'h>(
             Some(raw) => json_or_text(raw)?,
             None => AskedBody::None,
         },
-        form: if envelope.stream || envelope.download {
-            Form::Raw
-        } else {
-            Form::Envelope
+        form: match (envelope.download, envelope.stream) {
+            (true, _) => Form::Download,
+            (false, true) => Form::Raw,
+            (false, false) => Form::Envelope,
         },
     })
 }

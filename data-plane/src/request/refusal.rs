@@ -32,7 +32,11 @@ pub enum Kind {
     /// A policy's hour is used up.
     Limited,
     Overload,
+    /// The provider has asked to be left alone.
+    Paused,
     Stale,
+    /// It has to be on record first, and can't be.
+    Unrecorded,
     Upstream,
 }
 
@@ -117,6 +121,14 @@ impl Refusal {
         refusal.retry_after(seconds)
     }
 
+    pub fn paused(seconds: u32) -> Self {
+        let error = "The provider has asked for a pause";
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, Kind::Paused, error);
+        refusal.retry_after(seconds).hint(format!(
+            "Nothing was sent. Retry after {seconds} seconds; an approval is still good."
+        ))
+    }
+
     pub fn loop_detected(error: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::LOOP_DETECTED, Kind::Caller, error)
     }
@@ -185,7 +197,9 @@ impl Kind {
             Self::Internal => "internal",
             Self::Limited => "limited",
             Self::Overload => "overload",
+            Self::Paused => "paused",
             Self::Stale => "stale",
+            Self::Unrecorded => "unrecorded",
             Self::Upstream => "upstream",
         }
     }

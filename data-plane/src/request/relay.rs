@@ -53,6 +53,8 @@ struct About {
     audit_id: AuditId,
     redactions: Vec<Redaction>,
     connection: ConnectionId,
+    /// Where agents may name it in the connection's stead.
+    service: Option<&'static str>,
     max: u64,
     url: CanonicalUrl,
 }
@@ -91,6 +93,7 @@ impl Relay {
                 audit_id: ending.call.audit_id,
                 redactions: ending.exchange.redactions.clone(),
                 connection: ending.exchange.key.connection,
+                service: singleton(&ending.exchange),
                 max: ending.exchange.max_response,
                 url: ending.exchange.url.clone(),
             },
@@ -120,8 +123,12 @@ impl Relay {
         &self.about.redactions
     }
 
-    pub const fn connection(&self) -> ConnectionId {
-        self.about.connection
+    /// How an agent names the connection.
+    pub fn named(&self) -> String {
+        match self.about.service {
+            Some(service) => format!("service {service}"),
+            None => format!("connectionId {}", self.about.connection),
+        }
     }
 
     /// Bytes that the policy lets through.
@@ -140,6 +147,18 @@ impl Relay {
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Refusal> {
         let permit = self.permit.as_mut();
         permit.map_or(Ok(()), |permit| permit.reserve(bytes))
+    }
+
+    /// What was made of the answer, without the credential and links of ours.
+    ///
+    /// # Errors
+    /// 502 for a credential that is too short to take out.
+    pub fn scrub(&mut self, made: Bytes) -> Result<Bytes, Refusal> {
+        let echoed = |_| Refusal::bad_gateway("The provider's answer holds the credential");
+        let clean = self.scrubber.push(made, true).map_err(echoed)?;
+        let plane = self.ending.as_ref().map(|ending| &ending.plane);
+        let masked = plane.and_then(|plane| plane.own_links.mask(&clean));
+        Ok(masked.map_or(clean, Bytes::from))
     }
 
     /// As much of the answer as was wanted has been read. What was made of it is still in memory.
@@ -243,6 +262,11 @@ impl Relay {
         };
         ending.call.completed(&ending.plane, &outcome);
     }
+}
+
+fn singleton(exchange: &Exchange) -> Option<&'static str> {
+    let service = exchange.claim.service().filter(|it| it.singleton);
+    service.map(|it| it.id.as_str())
 }
 
 impl Body for Relay {

@@ -19,7 +19,7 @@ use super::forward::Provider;
 use super::parse::Form;
 use super::relay::{Ending, Relay};
 use super::unseal::Exchange;
-use super::{Call, Refusal, heavy, location, wrap};
+use super::{Call, Refusal, download, heavy, location, wrap};
 use crate::admission::Permit;
 use crate::answer::{self, AnswerBody};
 use crate::plane::Plane;
@@ -68,12 +68,20 @@ pub async fn reply(
     };
     let relay = Relay::new(body, scrubber, ending, permit);
     match form {
-        Form::Raw if head.status.is_success() => {
+        Form::Download | Form::Raw if head.status.is_success() => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
+            headers.entry(CONTENT_TYPE).or_insert(download::OCTETS);
+            if form == Form::Download && is_json(content_type(&headers)) {
+                return download::unpack(relay, head.status, headers, filter.as_deref()).await;
+            }
         }
-        Form::Envelope | Form::Raw => {
-            return wrap::wrap(relay, head.status, &headers, filter.as_deref()).await;
+        Form::Download | Form::Envelope | Form::Raw => {
+            let wrapped = wrap::wrap(relay, head.status, &headers, filter.as_deref()).await?;
+            return Ok(match form {
+                Form::Download => answer::under(wrapped, head.status, &headers),
+                _ => wrapped,
+            });
         }
         Form::Proxy => {}
     }
@@ -205,6 +213,12 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+fn is_json(kind: &str) -> bool {
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
 }
 
 pub(super) fn content_type(headers: &HeaderMap) -> &str {

@@ -109,7 +109,8 @@ pub async fn resolve(
     };
     let details = json!({"kind": kind.as_str(), "provider": provider, "mode": mode});
     let audit_id = call.audit_id;
-    call.handed_out(plane, Action::CredentialResolved, details);
+    call.handed_out(plane, Action::CredentialResolved, details)
+        .await?;
     Ok(answer::json(StatusCode::OK, text, Some(audit_id)))
 }
 

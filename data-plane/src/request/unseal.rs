@@ -247,7 +247,7 @@ fn check_size(size: u64, max: u64) -> Result<(), Refusal> {
     Err(too_large(max, format!("is {size} bytes")))
 }
 
-fn uri(url: &CanonicalUrl) -> Result<Uri, Refusal> {
+pub fn uri(url: &CanonicalUrl) -> Result<Uri, Refusal> {
     Uri::builder()
         .scheme(url.scheme())
         .authority(url.authority())

@@ -2,6 +2,7 @@
 //! an owner has turned it on, every policy of agent and connection says so, and the token's life is
 //! known; never a refresh token, nor a secret that lasts.
 
+use ah5_contracts::audit::Action;
 use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, WorkspaceId};
 use ah5_policy::CompiledPolicy;
 use ah5_security::secret::SecretText;
@@ -10,8 +11,9 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
-use super::decide::{in_force, policies};
+use super::decide::{in_force, must_be_recorded, policies};
 use super::envelope::Envelope;
 use super::parse::connection_of;
 use super::target::acting_as;
@@ -53,7 +55,7 @@ pub async fn vend(
     caller.renew(plane)?;
     allowed(call, &caller.workspace, agent, connection)?;
     let mut taken = match &toll {
-        Some(toll) => Some(toll::pay(plane, toll).await?),
+        Some(toll) => Some(toll::pay(plane, call, toll).await?),
         None => None,
     };
     // 4. Written down, then handed out.
@@ -69,10 +71,10 @@ pub async fn vend(
     if let Some(taken) = &mut taken {
         taken.sending();
     }
-    hand_out(plane, call, &secret, left)
+    hand_out(plane, call, &secret, left).await
 }
 
-fn hand_out(
+async fn hand_out(
     plane: &Plane,
     call: &mut Call,
     secret: &SecretText,
@@ -87,7 +89,8 @@ fn hand_out(
         audit_id,
     };
     let text = serde_json::to_vec(&token).map_err(Refusal::internal)?;
-    call.vended(plane, left);
+    let details = json!({"expiresIn": left});
+    call.handed_out(plane, Action::TokenVended, details).await?;
     Ok(answer::json(StatusCode::OK, text, Some(audit_id)))
 }
 
@@ -120,6 +123,9 @@ fn allowed(
         return refuse(None);
     };
     call.judged(Some((first.id, first.version)), None);
+    if must_be_recorded(stored) {
+        call.must_be_recorded();
+    }
     // A policy that does not list it stands for what calls may do: a token would get around it.
     if !compiled.iter().all(|policy| policy.vends()) {
         let brokers = compiled.iter().any(|policy| policy.brokers());

@@ -123,8 +123,8 @@ fn stub(kind: &str, headers: &HeaderMap, relay: &Relay) -> String {
     let mut stub = json!({
         "_binaryContent": true, "contentType": kind,
         "hint": format!(
-            "The answer is binary. Use vault_download (download: true) with url {} and connectionId {}.",
-            relay.url(), relay.connection(),
+            "The answer is binary. Use vault_download (download: true) with url {} and {}.",
+            relay.url(), relay.named(),
         ),
     });
     if let Some(size) = relay.size_hint().exact() {

@@ -173,6 +173,7 @@ fn policy(
             id: row.id,
             version: row.version,
             digest: same.digest,
+            must_be_recorded: same.must_be_recorded,
             compiled: same.compiled.clone(),
         };
     }
@@ -198,6 +199,8 @@ fn policy(
         id: row.id,
         version: row.version,
         digest: digest(row),
+        // A word that this build doesn't know asks for more, not for less.
+        must_be_recorded: row.audit != "best_effort",
         compiled,
     }
 }
@@ -206,6 +209,7 @@ fn digest(row: &PolicyRow) -> [u8; 32] {
     let content = serde_json::json!([
         row.allowed_models,
         row.allowlists,
+        row.audit,
         row.default_mode,
         row.provider_constraints,
         row.rate_limits,

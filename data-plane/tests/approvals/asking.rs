@@ -16,7 +16,7 @@ pub struct Asking {
 
 impl Asking {
     pub async fn open() -> Self {
-        let world = World::closed(support::shared()).await;
+        let world = World::closed(support::shared_by(3)).await;
         let policy = world
             .allow(&["GET", "POST", "PUT", "DELETE"], "/v2/**")
             .await;

@@ -1,4 +1,4 @@
-//! Calls that a policy leaves to a person: asked for, decided, and made at most once, by two replicas
+//! Calls that a policy leaves to a person: asked for, decided, and made at most once, by three replicas
 //! on one database.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -35,12 +35,17 @@ pub fn settings(builder: Builder) -> Builder {
 
 /// One stack for all tests that run at the same time, gone with the last of them.
 pub fn shared() -> Arc<Stack> {
+    shared_by(2)
+}
+
+/// The same, with so many data planes.
+pub fn shared_by(planes: usize) -> Arc<Stack> {
     static SHARED: Mutex<Weak<Stack>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(stack) = shared.upgrade() {
         return stack;
     }
-    let stack = Arc::new(two_planes().start().unwrap());
+    let stack = Arc::new(two_planes().data_planes(planes).start().unwrap());
     *shared = Arc::downgrade(&stack);
     stack
 }

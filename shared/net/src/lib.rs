@@ -11,8 +11,10 @@ pub mod dial;
 pub mod guard;
 mod io;
 pub mod resolve;
+mod retry_after;
 mod tls;
 
 pub use body::Body;
 pub use client::{Config, PoolKey, ResponseBody, SendError, Timeouts, Upstreams};
 pub use dial::Dialed;
+pub use retry_after::retry_after;

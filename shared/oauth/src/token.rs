@@ -1,7 +1,7 @@
 //! The token endpoint: a code or a refresh token for new tokens (RFC 6749 §4.1.3, §6), as lenient in
 //! reading as providers are in writing, and strict about what is kept.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ah5_net::client::Failure;
 use ah5_net::{PoolKey, SendError, Upstreams};
@@ -10,7 +10,7 @@ use ah5_security::secret::SecretText;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use jiff::Timestamp;
 use serde::Deserialize;
 use url::form_urlencoded::{Serializer, byte_serialize};
@@ -133,7 +133,7 @@ pub(crate) async fn post(
         _ if is_busy => Err(TokenError::Unavailable {
             kind: "status",
             sent: true,
-            retry_after: retry_after(&head.headers),
+            retry_after: ah5_net::retry_after(&head.headers, SystemTime::now()),
         }),
         Some((error, description)) => Err(refused(client, &error, description.as_deref())),
         None if head.status.is_success() => Ok(body),
@@ -321,11 +321,6 @@ fn unavailable(kind: &str) -> &'static str {
 fn bounded(text: &str) -> String {
     let clean = text.chars().filter(|c| !c.is_control());
     clean.take(MAX_SAID).collect()
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    Some(Duration::from_secs(seconds.trim().parse().ok()?))
 }
 
 pub(crate) const fn senseless() -> TokenError {

@@ -31,6 +31,8 @@ pub struct Service {
     pub base: Option<OriginPattern>,
     /// Further origins that the credential may go to.
     pub hosts: Vec<OriginPattern>,
+    /// Where redirects of a GET may lead: the service's own store of files. The credential never does.
+    pub downloads: Vec<OriginPattern>,
     pub slot: Slot,
     /// What a credential that isn't OAuth's is good for.
     pub granted_scopes: Vec<String>,
@@ -198,6 +200,12 @@ impl Service {
     #[must_use]
     pub fn reaches(&self, url: &CanonicalUrl) -> bool {
         self.hosts.iter().any(|host| host.covers(url))
+    }
+
+    /// Whether a redirect may be followed there.
+    #[must_use]
+    pub fn keeps_files_at(&self, url: &CanonicalUrl) -> bool {
+        self.downloads.iter().any(|host| host.covers(url))
     }
 
     /// The first query parameter that no call may have, whatever its case.

@@ -38,6 +38,10 @@ impl CallCounts {
 
     fn add(&mut self, event: &AuditEvent) {
         let Some(agent) = event.agent else { return };
+        // How the call ends is told by a row of its own.
+        if event.action == Action::ExecutionRequested.as_str() {
+            return;
+        }
         let minute = event.ts.div_euclid(MINUTE);
         let counts = self.0.entry((agent.uuid(), minute)).or_default();
         counts.workspace = event.workspace.uuid();

@@ -23,6 +23,7 @@ pub struct Policy {
     pub step_up_approval: String,
     pub security_preset: Option<String>,
     pub acknowledged_unfiltered: bool,
+    pub audit: String,
     pub action_template: Option<String>,
     pub allowlists: Value,
     pub rate_limits: Option<Value>,
@@ -48,6 +49,8 @@ pub struct Settings<'a> {
     pub security_preset: Option<&'a str>,
     /// Its author knows that nothing else in it binds a token that is handed out.
     pub acknowledged_unfiltered: bool,
+    /// `best_effort` or `required`.
+    pub audit: &'a str,
     pub action_template: Option<&'a str>,
     pub allowlists: &'a Value,
     pub rate_limits: Option<&'a Value>,
@@ -67,6 +70,7 @@ impl Default for Settings<'_> {
             step_up_approval: "risk_based",
             security_preset: None,
             acknowledged_unfiltered: false,
+            audit: "best_effort",
             action_template: None,
             allowlists: &NONE,
             rate_limits: None,
@@ -89,9 +93,9 @@ pub async fn insert(
     let sql = "insert into ah5.t_policies (id, workspace_id, agent_id, connection_id,
                    allowed_models, default_mode, step_up_approval, security_preset, allowlists,
                    rate_limits, time_windows, rules, provider_constraints, action_template_id,
-                   acknowledged_unfiltered)
+                   acknowledged_unfiltered, audit)
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11::jsonb, '[]'),
-                   coalesce($12::jsonb, '{\"request\":[],\"response\":[]}'), $13, $14, $15)";
+                   coalesce($12::jsonb, '{\"request\":[],\"response\":[]}'), $13, $14, $15, $16)";
     let (agent, connection, workspace) =
         (agent.uuid(), connection.uuid(), tenant.workspace().uuid());
     tenant
@@ -113,6 +117,7 @@ pub async fn insert(
                 &settings.provider_constraints,
                 &settings.action_template,
                 &settings.acknowledged_unfiltered,
+                &settings.audit,
             ],
         )
         .await?;
@@ -131,7 +136,7 @@ pub async fn update(
                    rate_limits = $7, time_windows = coalesce($8::jsonb, '[]'),
                    rules = coalesce($9::jsonb, '{\"request\":[],\"response\":[]}'),
                    provider_constraints = $10, action_template_id = $11,
-                   acknowledged_unfiltered = $12, version = version + 1, updated_at = now()
+                   acknowledged_unfiltered = $12, audit = $13, version = version + 1, updated_at = now()
                where id = $1";
     tenant
         .execute(
@@ -149,6 +154,7 @@ pub async fn update(
                 &settings.provider_constraints,
                 &settings.action_template,
                 &settings.acknowledged_unfiltered,
+                &settings.audit,
             ],
         )
         .await?;
@@ -251,6 +257,7 @@ fn read(row: &Row) -> Policy {
         step_up_approval: row.get("step_up_approval"),
         security_preset: row.get("security_preset"),
         acknowledged_unfiltered: row.get("acknowledged_unfiltered"),
+        audit: row.get("audit"),
         action_template: row.get("action_template_id"),
         allowlists: row.get("allowlists"),
         rate_limits: row.get("rate_limits"),

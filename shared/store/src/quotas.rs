@@ -21,18 +21,22 @@ pub struct Wanted<'a> {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Lease {
-    Granted {
-        units: i32,
-        /// What [`give_back`] must be told.
-        minute: Timestamp,
-    },
-    /// This policy's hour is used up.
-    Exhausted {
-        policy: usize,
-        /// Until its oldest minute counts no more.
-        seconds: i32,
-    },
+pub struct Lease {
+    /// None where an hour is used up.
+    pub granted: Option<Granted>,
+    /// The policy whose hour has the least left.
+    pub policy: usize,
+    /// What it has left after this.
+    pub rest: i64,
+    /// Until its oldest minute counts no more.
+    pub seconds: i32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Granted {
+    pub units: i32,
+    /// What [`give_back`] must be told.
+    pub minute: Timestamp,
 }
 
 /// # Errors
@@ -43,7 +47,7 @@ pub async fn lease(client: &impl GenericClient, wanted: Wanted<'_>) -> Result<Le
         .iter()
         .map(|(policy, hour)| (policy.uuid(), *hour))
         .unzip();
-    let sql = "select granted, minute, at, seconds from ah5.lease_quota($1, $2, $3, $4, $5)";
+    let sql = "select granted, minute, at, seconds, rest from ah5.lease_quota($1, $2, $3, $4, $5)";
     let workspace = wanted.workspace.uuid();
     let row = client
         .query_one(
@@ -52,13 +56,13 @@ pub async fn lease(client: &impl GenericClient, wanted: Wanted<'_>) -> Result<Le
         )
         .await?;
     let (units, at): (i32, i32) = (row.get(0), row.get(2));
-    if units > 0 {
-        let minute = row.get(1);
-        return Ok(Lease::Granted { units, minute });
-    }
-    let policy = usize::try_from(at - 1).unwrap_or_default();
-    let seconds = row.get(3);
-    Ok(Lease::Exhausted { policy, seconds })
+    let minute = row.get(1);
+    Ok(Lease {
+        granted: (units > 0).then_some(Granted { units, minute }),
+        policy: usize::try_from(at - 1).unwrap_or_default(),
+        rest: row.get(4),
+        seconds: row.get(3),
+    })
 }
 
 /// # Errors

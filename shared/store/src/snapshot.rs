@@ -79,6 +79,8 @@ pub struct PolicyRow {
     pub time_windows: Value,
     pub rules: Value,
     pub provider_constraints: Option<Value>,
+    /// `best_effort` or `required`.
+    pub audit: String,
 }
 
 pub struct MemberRow {
@@ -256,7 +258,8 @@ async fn connections(
 async fn policies(tx: &Transaction<'_>, workspace: Uuid) -> Result<Vec<PolicyRow>, StoreError> {
     let sql = "
         select id, agent_id, connection_id, status, version, allowed_models, default_mode,
-               step_up_approval, allowlists, rate_limits, time_windows, rules, provider_constraints
+               step_up_approval, allowlists, rate_limits, time_windows, rules, provider_constraints,
+               audit
         from ah5.t_policies where workspace_id = $1 and status = 'active' order by created_at, id";
     let rows = tx.query(sql, &[&workspace]).await?;
     let policy = |row: tokio_postgres::Row| PolicyRow {
@@ -273,6 +276,7 @@ async fn policies(tx: &Transaction<'_>, workspace: Uuid) -> Result<Vec<PolicyRow
         time_windows: row.get(10),
         rules: row.get(11),
         provider_constraints: row.get(12),
+        audit: row.get(13),
     };
     Ok(rows.into_iter().map(policy).collect())
 }

@@ -66,7 +66,9 @@ impl Event {
     }
 
     fn intent(row: &Listed, end: &Self) -> Option<Self> {
-        if row.action != Action::ExecutionCompleted.as_str() {
+        // One whose policy demands it has a row of its own for that.
+        let has_own = row.details["intentId"].is_string();
+        if has_own || row.action != Action::ExecutionCompleted.as_str() {
             return None;
         }
         let id = row.audit_id.of_intent()?;

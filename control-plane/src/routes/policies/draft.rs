@@ -24,6 +24,8 @@ pub(super) struct Draft {
     template: Option<String>,
     /// Its author knows what a token that is handed out is not bound by.
     acknowledged: bool,
+    /// Whether calls are made only once they are on record.
+    audit: String,
     pub(super) allowlists: Value,
     pub(super) rate_limits: Option<Value>,
     pub(super) time_windows: Value,
@@ -42,6 +44,7 @@ impl Draft {
             preset: policy.security_preset.clone(),
             template: policy.action_template.clone(),
             acknowledged: policy.acknowledged_unfiltered,
+            audit: policy.audit.clone(),
             allowlists: policy.allowlists.clone(),
             rate_limits: policy.rate_limits.clone(),
             time_windows: policy.time_windows.clone(),
@@ -100,6 +103,7 @@ impl Draft {
             ("actionTemplateId", self.template != other.template),
             ("allowedModels", self.models != other.models),
             ("allowlists", self.allowlists != other.allowlists),
+            ("audit", self.audit != other.audit),
             ("defaultMode", self.mode != other.mode),
             ("providerConstraints", self.constraints != other.constraints),
             ("rateLimits", self.rate_limits != other.rate_limits),
@@ -138,6 +142,9 @@ impl Draft {
         }
         if let Some(acknowledged) = input.optional_flag("acknowledgeUnfiltered")? {
             self.acknowledged = acknowledged;
+        }
+        if let Some(audit) = input.one_of("audit", &AUDITS)? {
+            audit.clone_into(&mut self.audit);
         }
         if let Some(allowlists) = input.value("allowlists") {
             self.allowlists = checked_allowlists(app, workspace, allowlists)?;
@@ -220,6 +227,7 @@ impl Draft {
             security_preset: self.preset.as_deref(),
             action_template: self.template.as_deref(),
             acknowledged_unfiltered: self.acknowledged,
+            audit: &self.audit,
             allowlists: &self.allowlists,
             rate_limits: self.rate_limits.as_ref(),
             time_windows: Some(&self.time_windows),
@@ -238,6 +246,7 @@ impl Default for Draft {
             preset: None,
             template: None,
             acknowledged: false,
+            audit: "best_effort".to_owned(),
             allowlists: json!([]),
             rate_limits: None,
             time_windows: json!([]),
@@ -276,16 +285,18 @@ fn models_of(value: &Value) -> Result<Vec<String>, AppError> {
 }
 
 const MODES: [&str; 3] = ["read_only", "read_write", "custom"];
+const AUDITS: [&str; 2] = ["best_effort", "required"];
 const STEP_UPS: [&str; 3] = ["always", "risk_based", "never"];
 pub(super) const PRESETS: [&str; 3] = ["minimal", "standard", "strict"];
 
 /// Everything that a request may say of a policy, and what an answer says of it: that may be sent back.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "acknowledgeUnfiltered",
     "actionTemplateId",
     "agentId",
     "allowedModels",
     "allowlists",
+    "audit",
     "connectionId",
     "connectionLabel",
     "connectionProvider",

@@ -30,6 +30,8 @@ pub(super) struct ServiceFile {
     base_url: Option<String>,
     #[serde(default)]
     hosts: Vec<String>,
+    #[serde(default)]
+    downloads: Vec<String>,
     slot: Slot,
     #[serde(default)]
     granted_scopes: Vec<String>,
@@ -113,12 +115,14 @@ impl ServiceFile {
     pub(super) fn check(self) -> Result<Service, String> {
         let base = self.base_url.as_deref().map(origin).transpose()?;
         let hosts = self.hosts.iter().map(|host| origin(host));
+        let downloads = self.downloads.iter().map(|host| origin(host));
         let endpoints = self.endpoints()?;
         check_lists(&self.plain_headers, &self.acting_headers)?;
         let capability_urls = self.capability_urls.iter().map(CapabilityFile::check);
         let service = Service {
             base,
             hosts: hosts.collect::<Result<_, _>>()?,
+            downloads: downloads.collect::<Result<_, _>>()?,
             slot: checked_slot(self.slot)?,
             fixed_headers: fixed(&self.fixed_headers)?,
             endpoints,

@@ -269,6 +269,6 @@ const STEP: &str = "
     order by hits.ts desc, hits.audit_id desc";
 
 const COUNT: &str = "
-    select count(*), count(*) filter (where action = 'execution_completed')
-    from (select action from ah5.v_audit_events where ts >= $1
+    select count(*), count(*) filter (where action = 'execution_completed' and intent is null)
+    from (select action, details->>'intentId' as intent from ah5.v_audit_events where ts >= $1
           order by ts desc, audit_id desc limit $2) today";

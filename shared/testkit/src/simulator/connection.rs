@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::body::{Cut, Watched};
-use super::journal::Entry;
+use super::journal::{Entry, Outcome};
 use super::wire::{Link, Prompter, Script, Wire};
 use super::{Shared, routes};
 
@@ -130,6 +130,7 @@ impl Peer {
             body: Bytes::new(),
         };
         received.seq = shared.journal.begin(self.entry(&received));
+        let unanswered = Unanswered(Some((shared, received.seq)));
         received.body = self.read(received.seq, body).await?;
         let (seq, bodiless) = (received.seq, received.method == Method::HEAD);
         let path = head.uri.path();
@@ -140,6 +141,8 @@ impl Peer {
         if let Some(script) = answer.extensions_mut().remove::<Script>() {
             self.prompter.give(script);
         }
+        // From here on its body knows how it ends.
+        unanswered.is_answered();
         Ok(answer.map(|body| Watched::new(body, Arc::clone(shared), seq, bodiless)))
     }
 
@@ -182,6 +185,25 @@ impl Peer {
         let kept = kept.freeze();
         self.shared.journal.body(seq, &kept, length, true);
         Ok(kept)
+    }
+}
+
+/// A request whose answer has not begun: a client that goes now has it dropped.
+struct Unanswered<'a>(Option<(&'a Shared, u64)>);
+
+// === impl Unanswered ===
+
+impl Unanswered<'_> {
+    fn is_answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some((shared, seq)) = self.0 {
+            shared.journal.end(seq, Outcome::Aborted);
+        }
     }
 }
 

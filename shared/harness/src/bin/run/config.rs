@@ -104,6 +104,7 @@ const MAX_REPLICAS: usize = 32;
 /// Settings of the planes that the operator may set.
 const PASSED_ON: &[&str] = &[
     "AGENT_TOKEN_TTL_SECONDS",
+    "AUDIT_REQUIRED_VIA",
     "AUDIT_RETENTION_MONTHS",
     "AUTH_GITHUB_CLIENT_ID",
     "AUTH_GITHUB_CLIENT_SECRET",

@@ -1,0 +1,98 @@
+//! Policies that want a call on record before it is made.
+
+use std::sync::Arc;
+
+use ah5_contracts::id::AuditId;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::change;
+use crate::support::{self, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_must_be_recorded_and_cannot_be_is_not_made() {
+    // No row fits into this spool: each goes to the database directly, while there is one.
+    let builder = support::two_planes()
+        .data_planes(1)
+        .env("SPOOL_MAX_BYTES", "1")
+        .env("MAX_STALENESS_MS", "60000");
+    let mut world = World::closed(Arc::new(builder.start().unwrap())).await;
+    let policy = world.allow(&["GET"], "/v2/**").await;
+    let (base, auth) = (world.url("/v2"), json!({"kind": "bearer"}));
+    let other = world.owner.connect(&base, &auth, support::SECRET).await;
+    let other = other.unwrap();
+    let lists = world.allowlists(&["GET"], "/v2/**");
+    let free = world.owner.allow(&world.agent.id, &other, &lists).await;
+    free.unwrap();
+    change(&world, &policy, &json!({"audit": "required"})).await;
+    let free = world.agent.proxy(&other, Method::GET, "/count/free");
+    assert_eq!(world.send(free.clone()).await.status, 200);
+    let answer = world.get("/count/required").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    told_in_two_rows(&world, answer.header("x-ah5-audit-id").unwrap()).await;
+
+    let stack = Arc::get_mut(&mut world.stack).unwrap();
+    stack.stop_postgres().unwrap();
+    let refused = world.get("/count/required").await;
+    let body = refused.expect(503).unwrap();
+    let error = "The call cannot be recorded, which its policy demands";
+    assert_eq!(body["error"], error, "{body}");
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(world.seen("/v2/count/required").await.len(), 1);
+    // Whoever is content with less is served.
+    assert_eq!(world.send(free).await.status, 200);
+    assert_eq!(world.seen("/v2/count/free").await.len(), 2);
+}
+
+/// The intent has a row of its own, and readers are shown no second one.
+async fn told_in_two_rows(world: &World, id: &str) {
+    let rows_of = |action: &'static str, name: &'static str| async move {
+        let mut rows = world.audit(action, 1).await;
+        let of_call = |row: &Value| row["auditId"] == id || row["metadata"][name] == id;
+        rows.retain(of_call);
+        rows
+    };
+    world
+        .until(|| async { rows_of("execution_completed", "").await.len() == 1 })
+        .await;
+    let ended = rows_of("execution_completed", "").await.remove(0);
+    let all = world.audit("execution_requested", 1).await;
+    let intents = rows_of("execution_requested", "callId").await;
+    assert_eq!(intents.len(), 1, "{all:?}");
+    let twin = id.parse::<AuditId>().unwrap().of_intent().unwrap();
+    let twin = twin.to_string();
+    assert!(all.iter().all(|row| row["auditId"] != *twin), "{all:?}");
+    assert_eq!(intents[0]["auditId"], ended["metadata"]["intentId"]);
+    assert_eq!(intents[0]["decision"], "allowed");
+    for name in ["method", "host", "policyId"] {
+        let (intent, end) = (&intents[0]["metadata"][name], &ended["metadata"][name]);
+        assert!(intent == end && intent.is_string(), "{intents:?} {ended}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_on_record_before_it_is_made() {
+    let world = World::closed(support::shared()).await;
+    let policy = world.allow(&["GET"], "/v2/**").await;
+    change(&world, &policy, &json!({"audit": "required"})).await;
+    let call = world
+        .agent
+        .proxy(&world.connection, Method::GET, "/slow?head=60000");
+    let waiting = world.planes[0].open(call);
+    // Calls of before are told of by one row, that of their end.
+    let recorded = world.until(|| async {
+        let rows = world.audit("execution_requested", 1).await;
+        let own = rows
+            .iter()
+            .filter(|row| row["metadata"]["callId"].is_string());
+        own.count() == 1
+    });
+    tokio::select! {
+        _ = waiting => panic!("it takes longer"),
+        () = recorded => {}
+    }
+    let refused = json!({"audit": "sometimes"});
+    let path = format!("/v1/policies/{policy}");
+    let answer = world.owner.put(&path, &refused).await.unwrap();
+    answer.expect(400).unwrap();
+}

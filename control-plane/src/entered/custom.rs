@@ -36,7 +36,7 @@ pub fn read(
     let checked = Custom::check(&base_url, auth, &secret, plain_http)
         .map_err(|fault| AppError::bad_request(format!("body/{fault}")))?;
     // A name may still lead inside: that is seen when it is resolved, at each call.
-    if !may_call(app, &checked.base_url) {
+    if !may_call(app, workspace, &checked.base_url) {
         let fault = "body/baseUrl must be a public https URL, not ours";
         return Err(AppError::bad_request(fault));
     }

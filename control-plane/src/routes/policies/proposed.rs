@@ -35,7 +35,7 @@ pub async fn propose(
     let policy = find(tenant, policy).await?;
     let mut draft = Draft::of(&policy);
     let asked = Asked::approved(request, &policy.connection_service, now())?;
-    let position = match asked.decide(&draft.compiled(app)?) {
+    let position = match asked.decide(&draft.compiled(app, tenant.workspace())?) {
         Decision::NeedsApproval { rule, .. } => position(rule, &draft.rules),
         Decision::Allow { .. } | Decision::Deny { .. } => None,
     };
@@ -49,7 +49,7 @@ pub async fn propose(
         rules.insert(position, proposal.rule.clone());
     }
     // Some calls are asked about whatever rules say.
-    match asked.decide(&draft.compiled(app)?) {
+    match asked.decide(&draft.compiled(app, tenant.workspace())?) {
         Decision::Allow { .. } => Ok(Proposed {
             policy,
             draft,

@@ -14,6 +14,10 @@ fn hex(text: &str) -> String {
 }
 
 /// The answer as it comes over the wire, to a provider's answer that is written down byte for byte.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "an agent's own connection, byte by byte"
+)]
 async fn on_the_wire(world: &World, raw: &str) -> String {
     let address = world.stack.data_plane(0).listen;
     let mut stream = TcpStream::connect(address).await.unwrap();

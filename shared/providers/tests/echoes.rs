@@ -265,7 +265,7 @@ impl Random {
         }
         // The end comes with the last piece, or by itself.
         match pieces.last_mut() {
-            Some(last) if self.0 % 2 == 0 => last.1 = true,
+            Some(last) if self.below(2) == 0 => last.1 = true,
             _ => pieces.push((Bytes::new(), true)),
         }
         pieces

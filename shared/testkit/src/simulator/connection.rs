@@ -142,7 +142,7 @@ impl Peer {
             self.prompter.give(script);
         }
         // From here on its body knows how it ends.
-        unanswered.is_answered();
+        unanswered.answered();
         Ok(answer.map(|body| Watched::new(body, Arc::clone(shared), seq, bodiless)))
     }
 
@@ -194,7 +194,7 @@ struct Unanswered<'a>(Option<(&'a Shared, u64)>);
 // === impl Unanswered ===
 
 impl Unanswered<'_> {
-    fn is_answered(mut self) {
+    fn answered(mut self) {
         self.0 = None;
     }
 }

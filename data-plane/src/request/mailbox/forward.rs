@@ -113,6 +113,8 @@ pub async fn forward(
         Ok(Err(fault)) => Err(refused(&fault, has_begun)),
         Err(cut) => Err(cut),
     };
+    // Whatever a server did it has begun.
+    let has_begun = has_begun || answer.as_ref().is_ok_and(|answer| answer.status < 400);
     match (held, has_begun, &answer) {
         (Some(held), true, Ok(_)) => held.executed(),
         (Some(held), false, _) => held.release().await,

@@ -75,6 +75,10 @@ fn many_parts(count: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_breaks_off_is_a_bad_gateway() {
     let mailbox = Mailbox::fake("cut@fake.example").await;
+    // It takes any name for its inbox; what a rule has judged is the name that was asked for.
+    let other = mailbox.get("/messages/1?folder=INBOX.").await;
+    let text = "Folder INBOX. not found";
+    assert_eq!(failure(&other), (404, 404, text.into()));
     let broken = mailbox.get("/messages/1").await;
     assert_eq!(
         broken.expect(502).unwrap()["error"],

@@ -17,6 +17,7 @@ use ah5_contracts::id::WorkspaceId;
 
 use crate::audit::AuditKey;
 use crate::encode::Fields;
+use crate::hash;
 use crate::secret::SecretBytes;
 use crate::vault::{self, DataKey, OpenError};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ah5_contracts::id::WorkspaceId;
-use ah5_mail::{Fault, Way};
 use ah5_mail::mailbox::{Answer, Content, Keeper, Mailbox, Operation};
+use ah5_mail::{Fault, Way};
 use ah5_net::client::Failure;
 use ah5_net::{PoolKey, ResponseBody};
 use ah5_providers::scrub::Scrubber;

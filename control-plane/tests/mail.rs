@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use ah5_harness::stack::{Builder, Stack};
 use ah5_testkit::client::{Agent, Answer, Call, Http, Owner};
+use ah5_testkit::servers::MailServer;
 use serde_json::{Value, json};
 
-use support::servers::{MailServer, link};
+use support::servers::link;
 use support::{World, control_plane};
 
 const OLD: &str = "planted-old-password";

@@ -29,6 +29,7 @@ mod forward;
 mod fresh;
 mod heavy;
 mod location;
+mod mailbox;
 mod meter;
 mod parse;
 mod refusal;
@@ -139,11 +140,25 @@ async fn steps(
         AskedBody::None | AskedBody::Stream(..) => 0,
     };
     let mut judged = heavy::run(size, || decide::decide(&caller, asked, call)).await?;
+    let errand = match heavy::run(size, || mailbox::errand(&caller, &judged.asked)).await {
+        Err(answer) => return mailbox::refuse(plane, call, judged.asked.form, answer),
+        Ok(errand) => errand,
+    };
     // 4. What is left to a person: asks, or finds what was approved.
     let redemption = match approve::settle(plane, call, &caller, &mut judged, &mut permit).await? {
         Settled::Asked(answer) => return Ok(answer),
         Settled::Go(redemption) => redemption,
     };
+    if let Some(errand) = errand {
+        let sending = mailbox::Sending {
+            judged,
+            errand,
+            redemption,
+        };
+        // In a place of its own: other calls need not have room for it.
+        let sent = Box::pin(mailbox::forward(plane, call, caller, sending, &mut permit)).await?;
+        return reply::reply(plane, call, sent, permit).await;
+    }
     // 5. The credential, had anew if it is about to expire, and put in as the last change.
     let renewed = renewal::ahead(plane, &caller, judged.asked.connection).await?;
     let sealed = unseal::unseal(plane, caller, head, judged, renewed, call)?;

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ah5_contracts::connection::{Auth, ConnectionStatus};
+use ah5_contracts::connection::{Auth, ConnectionStatus, Mail};
 use ah5_contracts::id::{
     AgentId, ConnectionId, PersonalTokenId, PolicyId, SessionId, UserId, WorkspaceId,
 };
 use ah5_contracts::role::Role;
 use ah5_contracts::scope::Scopes;
+use ah5_mail::mailbox::Owner;
 use ah5_policy::{CanonicalUrl, CompiledPolicy};
 use ah5_providers::service::Service;
 use ah5_security::token::VerificationKey;
@@ -100,9 +101,16 @@ pub struct Connection {
     pub auth: Auth,
     /// Microseconds since 1970-01-01 UTC.
     pub created: i64,
+    /// Whose letters it reaches, and where. No request goes to such a connection's base URL.
+    pub mailbox: Option<Arc<Mailbox>>,
     /// The provider's own name for the organisation that the account belongs to.
     pub tenant: Option<Arc<str>>,
     pub credential: Option<Credential>,
+}
+
+pub struct Mailbox {
+    pub owner: Owner,
+    pub servers: Mail,
 }
 
 pub struct Credential {

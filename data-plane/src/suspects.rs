@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ah5_contracts::id::ConnectionId;
+use ah5_mail::{Fault, Way, try_imap};
 use ah5_net::PoolKey;
+use ah5_security::secret::SecretText;
 use ah5_security::vault::SealContext;
 use ah5_store::refreshes::Seen;
 use bytes::Bytes;
@@ -16,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use crate::plane::Plane;
+use crate::snapshot::Mailbox;
 
 pub struct Suspects {
     probed: Seldom,
@@ -74,7 +77,17 @@ impl Suspects {
 
 /// `None` if there is no telling.
 async fn is_refused(plane: &Plane, seen: Seen) -> Option<bool> {
-    let request = probe(plane, seen)?;
+    let request = match probe(plane, seen)? {
+        Probe::Http(request) => *request,
+        Probe::Mail(mailbox, password) => {
+            let way = Way {
+                net: &plane.upstreams,
+                workspace: seen.workspace,
+            };
+            let tried = try_imap(way, &mailbox.servers.imap, &password).await;
+            return Some(tried == Err(Fault::Login));
+        }
+    };
     let key = PoolKey {
         workspace: seen.workspace,
         connection: seen.connection,
@@ -84,7 +97,12 @@ async fn is_refused(plane: &Plane, seen: Seen) -> Option<bool> {
     Some(answer.status() == StatusCode::UNAUTHORIZED)
 }
 
-fn probe(plane: &Plane, seen: Seen) -> Option<Request<Bytes>> {
+enum Probe {
+    Http(Box<Request<Bytes>>),
+    Mail(Arc<Mailbox>, SecretText),
+}
+
+fn probe(plane: &Plane, seen: Seen) -> Option<Probe> {
     let workspace = plane.published.workspace(seen.workspace)?;
     let connection = workspace.connections.get(&seen.connection)?;
     let credential = connection.credential.as_ref();
@@ -100,9 +118,13 @@ fn probe(plane: &Plane, seen: Seen) -> Option<Request<Bytes>> {
     };
     let secret = workspace.key.as_ref()?.open(&context, &credential.sealed);
     let (secret, service) = (secret.ok()?, connection.service);
+    if let Some(mailbox) = &connection.mailbox {
+        return Some(Probe::Mail(Arc::clone(mailbox), secret));
+    }
     let request = service.probe_request(&connection.base, &connection.auth, &secret)?;
     let request = request.ok()?;
-    Some(request.map(|body| Bytes::copy_from_slice(body.as_bytes())))
+    let request = request.map(|body| Bytes::copy_from_slice(body.as_bytes()));
+    Some(Probe::Http(Box::new(request)))
 }
 
 // === impl Seldom ===

@@ -159,15 +159,13 @@ fn failed(protocol: &str, purpose: Purpose, fault: &Fault) -> Outcome {
         (Purpose::Store, Fault::Login) => Told::new(format!(
             "{protocol} authentication failed — check username and password"
         )),
-        (Purpose::Store, Fault::Failed(why)) => {
-            Told::new(format!("{protocol} connection failed: {why}"))
-        }
+        (Purpose::Store, fault) => Told::new(format!("{protocol} connection failed: {fault}")),
         (Purpose::Test, fault) => Told::new(format!("{protocol} test failed: {fault}")),
     };
     match fault {
         Fault::Login => Outcome::Refused(told),
-        Fault::Failed(_) if purpose == Purpose::Test => Outcome::Unknown(told.hint(PASSING)),
-        Fault::Failed(_) => Outcome::Unknown(told),
+        _ if purpose == Purpose::Test => Outcome::Unknown(told.hint(PASSING)),
+        _ => Outcome::Unknown(told),
     }
 }
 

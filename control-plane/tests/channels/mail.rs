@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use ah5_testkit::client::{Call, Http, Owner};
+use ah5_testkit::servers::MailServer;
 use serde_json::json;
 
 use crate::fixture::{Fixture, id, provider, towards};
-use crate::support::servers::{MailServer, link};
+use crate::support::servers::link;
 use crate::support::{World, error};
 
 const ADDRESS: &str = "ops@example.com";

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use ah5_harness::stack::Builder;
 use ah5_testkit::certificates::Authority;
+use ah5_testkit::dovecot::Dovecot;
+use ah5_testkit::servers::MailServer;
 use serde_json::{Value, json};
 
 use crate::fixture::{id, nothing_leaked, shown};
-use crate::support::dovecot::Dovecot;
-use crate::support::servers::MailServer;
 use crate::support::{World, control_plane, error};
 
 pub const HOST: &str = "mail.acme.example";
@@ -40,7 +40,7 @@ impl Post {
     async fn with(settings: impl FnOnce(Builder, u16) -> Builder) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key, ca) = certificates(&folder);
-        let imap = Dovecot::start(USER, PASSWORD, &certificate, &key);
+        let imap = Dovecot::start(&[USER], PASSWORD, &certificate, &key);
         let keys = json!({"certificate": certificate, "key": key, "user": USER,
                           "password": PASSWORD});
         let smtp = MailServer::with(keys.clone());

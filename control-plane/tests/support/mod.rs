@@ -11,7 +11,6 @@ use ah5_store::database::{Client, Database};
 use ah5_testkit::client::{Agent, Answer, Call, Http, Owner};
 use serde_json::{Value, json};
 
-pub mod dovecot;
 pub mod servers;
 
 pub const SECRET: &str = "planted-provider-secret-0123456789";

@@ -1,106 +1,16 @@
 //! The servers that `.ci/test-servers` brought: started by a test, gone with it.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use ah5_testkit::client::{Call, Http};
+use ah5_testkit::servers::{Server, installed};
 use serde_json::{Value, json};
-
-/// A program that prints one line when it is ready.
-struct Server {
-    process: Child,
-    line: String,
-}
-
-/// A real mail server.
-pub struct MailServer {
-    pub port: u16,
-    folder: tempfile::TempDir,
-    _server: Server,
-}
 
 /// A real OpenID provider.
 pub struct OpenId {
     pub issuer: String,
     _server: Server,
-}
-
-// === impl Server ===
-
-impl Server {
-    fn start(mut command: Command) -> Self {
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let out = process.stdout.take().unwrap();
-        BufReader::new(out).read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "{command:?} ended: run .ci/test-servers");
-        let line = line.trim().to_owned();
-        Self { process, line }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-// === impl MailServer ===
-
-impl MailServer {
-    pub fn start() -> Self {
-        Self::with(json!({}))
-    }
-
-    /// With more settings than where it puts mail: see `servers/smtp/server.py`.
-    pub fn with(mut settings: Value) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        settings["folder"] = folder.path().to_str().unwrap().into();
-        let mut command = Command::new("python3");
-        command
-            .arg(sources().join("smtp/server.py"))
-            .arg(settings.to_string())
-            .env("PYTHONPATH", installed().join("smtp"));
-        let server = Server::start(command);
-        Self {
-            port: server.line.parse().unwrap(),
-            folder,
-            _server: server,
-        }
-    }
-
-    /// Everything it has taken so far.
-    pub fn mails(&self) -> Vec<String> {
-        let mut mails = Vec::new();
-        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|it| it == "eml") {
-                mails.push(std::fs::read_to_string(path).unwrap());
-            }
-        }
-        mails
-    }
-
-    /// The mail to this address whose text has these words, as soon as it is there.
-    pub async fn wait_for(&self, to: &str, words: &str) -> String {
-        let to = format!("To: {to}\r\n");
-        for _ in 0..400 {
-            let mut mails = self.mails().into_iter();
-            if let Some(mail) = mails.find(|mail| mail.contains(&to) && mail.contains(words)) {
-                return mail;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("no mail with {words:?} to {to}: {:?}", self.mails());
-    }
 }
 
 /// The link in a mail: what stands after the origin.
@@ -165,10 +75,4 @@ pub const CLIENT_SECRET: &str = "planted-client-secret-0123456789";
 
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers")
-}
-
-/// `target/test-servers`, found from where the test itself is.
-fn installed() -> PathBuf {
-    let ourselves = std::env::current_exe().unwrap();
-    ourselves.ancestors().nth(3).unwrap().join("test-servers")
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::claim::Claim;
 use super::parse::{Asked, AskedBody};
-use super::{Call, Caller, Refusal, renewal};
+use super::{Call, Caller, Refusal, mailbox, renewal};
 use crate::quotas::Toll;
 use crate::snapshot::{Policy, Workspace};
 
@@ -44,9 +44,9 @@ pub struct Needs {
 }
 
 /// Whether a policy that counts has rules that read the request's body, or the endpoint is one whose
-/// requests stand in there.
+/// requests stand in there, or it is for a mailbox, which has no use for anything unread.
 pub fn reads_bodies(caller: &Caller, asked: &Asked<'_>, now: Instant) -> bool {
-    if carries_requests(caller, asked) {
+    if carries_requests(caller, asked) || mailbox::is_one(caller, asked.connection) {
         return true;
     }
     let policies = policies(&caller.workspace, asked.agent, asked.connection);

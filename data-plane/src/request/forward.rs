@@ -108,7 +108,7 @@ fn check_pause(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
 
 /// Takes the approval, and looks once more: taking it took its time. Given back if the call is not
 /// allowed any more.
-async fn take(
+pub async fn take(
     plane: &Plane,
     redemption: &Redemption,
     exchange: &Exchange,
@@ -125,7 +125,7 @@ async fn take(
 }
 
 /// A request that the agent is still sending goes on only while the call is allowed.
-async fn until_cut<T>(
+pub async fn until_cut<T>(
     plane: &Plane,
     exchange: &Exchange,
     sending: impl Future<Output = T>,

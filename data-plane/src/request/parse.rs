@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::envelope::{Envelope, Target};
 use super::target::{acting_as, by_service, find, only};
-use super::{Caller, Refusal};
+use super::{Caller, Refusal, mailbox};
 use crate::plane::Plane;
 
 pub struct Asked<'h> {
@@ -101,9 +101,14 @@ pub async fn envelope<'h>(
     let connection = connection_of(plane, caller, &envelope).await?;
     // Both are there: the envelope was checked.
     let method = envelope.method.unwrap_or(Method::Get);
-    let mut url = canonical(envelope.url.as_deref().unwrap_or_default())?;
+    let target = envelope.url.as_deref().unwrap_or_default();
+    let mut url = match mailbox::url(caller, connection, target)? {
+        Some(url) => url,
+        None => canonical(target)?,
+    };
     let query = envelope.query.iter().map(|(k, v)| (k.as_str(), v.as_str()));
     url.merge(query).map_err(invalid)?;
+    mailbox::name_folder(caller, connection, &mut url)?;
     Ok(Asked {
         agent: acting_as(caller, head, envelope.agent)?,
         approval: envelope.approval,
@@ -154,8 +159,10 @@ pub async fn by_path<'h>(
     let connection = id
         .parse()
         .map_err(|why| Refusal::bad_request(format!("params/connectionId {why}")))?;
-    let base = &find(plane, caller, connection).await?.base;
-    let url = CanonicalUrl::join(base, path, head.uri.query()).map_err(invalid)?;
+    let found = find(plane, caller, connection).await?;
+    let path = mailbox::path(found, path);
+    let mut url = CanonicalUrl::join(&found.base, &path, head.uri.query()).map_err(invalid)?;
+    mailbox::name_folder(caller, connection, &mut url)?;
     proxied(caller, head, connection, url, body)
 }
 
@@ -172,11 +179,15 @@ pub async fn by_header<'h>(
         .map_err(|why| Refusal::bad_request(format!("headers/x-ah5-connection {why}")))?;
     let target = only(head, &TARGET)?
         .ok_or_else(|| Refusal::bad_request("Header x-ah5-target is required"))?;
-    let url = canonical(target)?;
     if head.uri.query().is_some() {
         return Err(Refusal::bad_request("The query belongs into x-ah5-target"));
     }
     find(plane, caller, connection).await?;
+    let mut url = match mailbox::url(caller, connection, target)? {
+        Some(url) => url,
+        None => canonical(target)?,
+    };
+    mailbox::name_folder(caller, connection, &mut url)?;
     proxied(caller, head, connection, url, body)
 }
 
@@ -225,7 +236,7 @@ fn canonical(url: &str) -> Result<CanonicalUrl, Refusal> {
     CanonicalUrl::parse(url).map_err(invalid)
 }
 
-fn invalid(why: ah5_policy::UrlError) -> Refusal {
+pub fn invalid(why: ah5_policy::UrlError) -> Refusal {
     Refusal::bad_request(format!("Invalid URL: {why}"))
 }
 

@@ -19,7 +19,7 @@ use super::forward::Provider;
 use super::parse::Form;
 use super::relay::{Ending, Relay};
 use super::unseal::Exchange;
-use super::{Call, Refusal, download, heavy, location, wrap};
+use super::{Call, Refusal, download, heavy, location, mailbox, wrap};
 use crate::admission::Permit;
 use crate::answer::{self, AnswerBody};
 use crate::plane::Plane;
@@ -60,6 +60,11 @@ pub async fn reply(
             headers.remove(name);
         }
     }
+    let translated = exchange.translated;
+    let outer = match translated {
+        true => mailbox::outer(head.status),
+        false => StatusCode::OK,
+    };
     let ending = Ending {
         plane: Arc::clone(plane),
         call: call.take(),
@@ -72,14 +77,16 @@ pub async fn reply(
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
             headers.entry(CONTENT_TYPE).or_insert(download::OCTETS);
-            if form == Form::Download && is_json(content_type(&headers)) {
+            // A mailbox's file is one by itself, also if it is JSON.
+            if form == Form::Download && !translated && is_json(content_type(&headers)) {
                 return download::unpack(relay, head.status, headers, filter.as_deref()).await;
             }
         }
         Form::Download | Form::Envelope | Form::Raw => {
-            let wrapped = wrap::wrap(relay, head.status, &headers, filter.as_deref()).await?;
+            let filter = filter.as_deref();
+            let wrapped = wrap::wrap(relay, head.status, outer, &headers, filter).await?;
             return Ok(match form {
-                Form::Download => answer::under(wrapped, head.status, &headers),
+                Form::Download if !translated => answer::under(wrapped, head.status, &headers),
                 _ => wrapped,
             });
         }

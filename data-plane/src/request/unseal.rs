@@ -55,6 +55,8 @@ pub struct Exchange {
     pub uploads: bool,
     pub redactions: Vec<Redaction>,
     pub filter: Option<Arc<ResponseFilter>>,
+    /// The provider speaks another protocol, and the status is our word for what it said.
+    pub translated: bool,
 }
 
 /// # Errors
@@ -120,6 +122,7 @@ pub fn unseal(
         uploads,
         redactions,
         filter,
+        translated: false,
     };
     Ok(Unsealed {
         request: Request::from_parts(parts, body),
@@ -240,7 +243,7 @@ fn outgoing(body: AskedBody, max: u64) -> Result<(Body, Sent), Refusal> {
     }
 }
 
-fn check_size(size: u64, max: u64) -> Result<(), Refusal> {
+pub fn check_size(size: u64, max: u64) -> Result<(), Refusal> {
     if size <= max {
         return Ok(());
     }
@@ -257,4 +260,4 @@ pub fn uri(url: &CanonicalUrl) -> Result<Uri, Refusal> {
 }
 
 /// Where a policy says nothing: 10 MiB.
-const DEFAULT_LIMIT: u64 = 10 * 1024 * 1024;
+pub const DEFAULT_LIMIT: u64 = 10 * 1024 * 1024;

@@ -5,8 +5,8 @@ use ah5_policy::Redaction;
 use ah5_policy::response::ResponseFilter;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
-use serde::Serialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -28,13 +28,19 @@ struct Wrapped<'a> {
     pii_redacted: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     redactions: Vec<serde_json::Value>,
+    /// Once more, where clients look for it if the status of the envelope itself is none of success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
+/// `status` is the provider's, `outer` the envelope's own.
+///
 /// # Errors
 /// 502 or 504 when the answer breaks off, is too large, or holds the credential.
 pub async fn wrap(
     mut relay: Relay,
     status: StatusCode,
+    outer: StatusCode,
     headers: &HeaderMap,
     filter: Option<&ResponseFilter>,
 ) -> Result<Response<AnswerBody>, Refusal> {
@@ -54,6 +60,10 @@ pub async fn wrap(
     };
     // A body that is not read to its end is no fault of anybody's.
     let mut permit = relay.done();
+    let error = match outer.is_success() {
+        true => None,
+        false => error(&body),
+    };
     let body = RawValue::from_string(body).map_err(Refusal::internal)?;
     let wrapped = Wrapped {
         model: "B",
@@ -63,13 +73,14 @@ pub async fn wrap(
         audit_id,
         pii_redacted: !redactions.is_empty(),
         redactions,
+        error,
     };
     let text = serde_json::to_vec(&wrapped).map_err(Refusal::internal)?;
     if let Some(permit) = &mut permit {
         // Escapes can make it much longer than what it holds.
         permit.reserve(text.len())?;
     }
-    Ok(answer::json(StatusCode::OK, text, Some(audit_id)).map(|body| body.keeping(permit)))
+    Ok(answer::json(outer, text, Some(audit_id)).map(|body| body.keeping(permit)))
 }
 
 /// What the agent is told of its own request.
@@ -84,6 +95,16 @@ fn embed(bytes: &[u8], kind: &str) -> String {
         Ok(text) if json => text.to_owned(),
         _ => serde_json::Value::from(String::from_utf8_lossy(bytes)).to_string(),
     }
+}
+
+/// The text that the body says is its error.
+fn error(body: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Failed {
+        error: String,
+    }
+    let failed = serde_json::from_str::<Failed>(body).ok()?;
+    Some(failed.error)
 }
 
 /// Values of one name are joined (RFC 9110 §5.3).

@@ -4,20 +4,25 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use ah5_contracts::connection::{Auth, ConnectionStatus};
+use ah5_contracts::connection::{Auth, ConnectionStatus, Mail};
 use ah5_contracts::scope::Scopes;
+use ah5_mail::mailbox::Owner;
 use ah5_policy::compile::PlainHttp;
 use ah5_policy::{CanonicalUrl, CompiledPolicy, Patterns, PolicySource};
 use ah5_providers::catalogue;
 use ah5_security::hash::sha256;
 use ah5_security::ring::{KeyRing, PublicKeyRow};
 use ah5_security::token::{KeyKind, VerificationKey};
-use ah5_store::snapshot::{ConnectionRow, GlobalRows, KeyRow, PolicyRow, WorkspaceRows};
+use ah5_store::snapshot::{
+    ConnectionRow, GlobalRows, KeyRow, MailboxRow, PolicyRow, WorkspaceRows,
+};
 use jiff::Timestamp;
+use serde::Deserialize as _;
 use tokio::time::Instant;
 
 use super::{
-    Agent, Compiled, Connection, Credential, Globals, PersonalToken, Policy, Workspace, due,
+    Agent, Compiled, Connection, Credential, Globals, Mailbox, PersonalToken, Policy, Workspace,
+    due,
 };
 
 /// `before` is what is published now: policies that have not changed are taken from it.
@@ -134,9 +139,16 @@ fn connection(row: ConnectionRow) -> Option<Connection> {
     if !service.pins(&base) {
         return None;
     }
+    let mailbox = match (row.mailbox, &auth) {
+        // Without its servers it is nothing that could be called.
+        (None, Auth::Mail) => return None,
+        (Some(row), Auth::Mail) => Some(Arc::new(mailbox(row)?)),
+        (_, _) => None,
+    };
     Some(Connection {
         base,
         destinations: row.destinations,
+        mailbox,
         service,
         status: ConnectionStatus::from_stored(&row.status),
         auth,
@@ -152,6 +164,19 @@ fn connection(row: ConnectionRow) -> Option<Connection> {
                 .map(|ends| due(row.issued_at.as_second(), ends.as_second())),
             is_refreshable: row.is_refreshable,
         }),
+    })
+}
+
+fn mailbox(row: MailboxRow) -> Option<Mailbox> {
+    let servers = Mail::deserialize(row.servers).ok()?;
+    // Imported ones may name it nowhere else.
+    let address = row.address.unwrap_or_else(|| servers.smtp.username.clone());
+    Some(Mailbox {
+        owner: Owner {
+            address,
+            name: row.name,
+        },
+        servers,
     })
 }
 

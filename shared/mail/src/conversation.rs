@@ -1,4 +1,6 @@
-//! Lines to and from a server. Nothing is without bounds: a line, all lines, a wait.
+//! Lines to and from a server. Nothing is without bounds: a line, all that is said, a wait.
+
+use std::time::Duration;
 
 use ah5_contracts::connection::{MailSecurity, MailServer};
 use ah5_net::Dialed;
@@ -7,6 +9,7 @@ use ah5_security::secret::SecretText;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::{Fault, Way};
@@ -15,8 +18,16 @@ pub(crate) struct Conversation {
     stream: Dialed,
     /// Read and not yet looked at.
     ahead: Vec<u8>,
+    bounds: Bounds,
+}
+
+/// What a server may say.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Bytes of one line.
+    pub line: usize,
     /// Bytes that may still come.
-    left: usize,
+    pub left: usize,
 }
 
 // === impl Conversation ===
@@ -31,17 +42,17 @@ impl Conversation {
             plain: server.security == MailSecurity::None,
         };
         if target.plain && !way.is_exempt(&server.host, server.port) {
-            return Err(Fault::Failed("the server must speak TLS".to_owned()));
+            return Err(Fault::Failed("the server must speak TLS"));
         }
-        let failed = |failure: ah5_net::client::Failure| Fault::Failed(failure.to_string());
-        let mut stream = way.net.dial(target).await.map_err(failed)?;
+        let dialed = way.net.dial(target).await;
+        let mut stream = dialed.map_err(Fault::Unreachable)?;
         if server.security == MailSecurity::Tls {
-            stream = stream.start_tls().await.map_err(failed)?;
+            stream = stream.start_tls().await.map_err(Fault::Unreachable)?;
         }
         Ok(Self {
             stream,
             ahead: Vec::new(),
-            left: MAX_TOTAL,
+            bounds: FEW_WORDS,
         })
     }
 
@@ -49,57 +60,83 @@ impl Conversation {
     /// anybody: there may be nothing.
     pub(crate) async fn start_tls(self) -> Result<Self, Fault> {
         if !self.ahead.is_empty() {
-            let why = "the server sent something ahead of TLS";
-            return Err(Fault::Failed(why.to_owned()));
+            return Err(Fault::Failed("the server sent something ahead of TLS"));
         }
-        let failed = |failure: ah5_net::client::Failure| Fault::Failed(failure.to_string());
-        let stream = self.stream.start_tls().await.map_err(failed)?;
+        let stream = self.stream.start_tls().await.map_err(Fault::Unreachable)?;
         Ok(Self { stream, ..self })
+    }
+
+    /// Other bounds from here on: whoever has logged in gets longer answers.
+    pub(crate) const fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
     }
 
     pub(crate) async fn send(&mut self, text: &str) -> Result<(), Fault> {
         let line = Zeroizing::new(format!("{text}\r\n"));
-        let sent = self.stream.write_all(line.as_bytes()).await;
-        sent.map_err(|_| broken())?;
-        self.stream.flush().await.map_err(|_| broken())
+        self.send_bytes(line.as_bytes()).await
+    }
+
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let sending = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        let sent = timeout(PATIENCE, sending).await;
+        sent.map_err(|_| Fault::Late)?.map_err(|_| Fault::Broken)
+    }
+
+    /// Without what ends it; bytes that are no UTF-8 are replaced.
+    pub(crate) async fn line(&mut self) -> Result<String, Fault> {
+        let line = self.raw_line().await?;
+        Ok(String::from_utf8_lossy(&line).into_owned())
     }
 
     /// Without what ends it.
-    pub(crate) async fn line(&mut self) -> Result<String, Fault> {
+    pub(crate) async fn raw_line(&mut self) -> Result<Vec<u8>, Fault> {
+        let mut looked_at = 0;
         loop {
-            if let Some(end) = self.ahead.iter().position(|byte| *byte == b'\n') {
-                let rest = self.ahead.split_off(end + 1);
-                let line = std::mem::replace(&mut self.ahead, rest);
-                let line = String::from_utf8_lossy(&line);
-                return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+            let fresh = &self.ahead[looked_at..];
+            if let Some(end) = fresh.iter().position(|byte| *byte == b'\n') {
+                let rest = self.ahead.split_off(looked_at + end + 1);
+                let mut line = std::mem::replace(&mut self.ahead, rest);
+                while line
+                    .last()
+                    .is_some_and(|byte| matches!(byte, b'\r' | b'\n'))
+                {
+                    line.pop();
+                }
+                return Ok(line);
             }
-            if self.ahead.len() > MAX_LINE {
-                return Err(Fault::Failed("the server's line is too long".to_owned()));
+            looked_at = self.ahead.len();
+            if looked_at > self.bounds.line {
+                return Err(Fault::Failed("the server's line is too long"));
             }
             self.read().await?;
         }
     }
 
-    pub(crate) async fn skip(&mut self, mut bytes: usize) -> Result<(), Fault> {
-        loop {
-            let here = bytes.min(self.ahead.len());
-            self.ahead.drain(..here);
-            bytes -= here;
-            if bytes == 0 {
-                return Ok(());
+    /// So many bytes, as they are.
+    pub(crate) async fn take(&mut self, bytes: usize) -> Result<Vec<u8>, Fault> {
+        let mut taken = Vec::new();
+        while taken.len() < bytes {
+            if self.ahead.is_empty() {
+                self.read().await?;
             }
-            self.read().await?;
+            let here = (bytes - taken.len()).min(self.ahead.len());
+            taken.extend(self.ahead.drain(..here));
         }
+        Ok(taken)
     }
 
     async fn read(&mut self) -> Result<(), Fault> {
-        let mut chunk = [0; 4096];
-        let read = self.stream.read(&mut chunk).await.map_err(|_| broken())?;
+        let mut chunk = [0; 16 * 1024];
+        let read = timeout(PATIENCE, self.stream.read(&mut chunk)).await;
+        let read = read.map_err(|_| Fault::Late)?.map_err(|_| Fault::Broken)?;
         if read == 0 {
-            return Err(broken());
+            return Err(Fault::Broken);
         }
-        let left = self.left.checked_sub(read);
-        self.left = left.ok_or_else(|| Fault::Failed("the server says too much".to_owned()))?;
+        let left = self.bounds.left.checked_sub(read);
+        self.bounds.left = left.ok_or(Fault::Failed("the server says too much"))?;
         self.ahead.extend_from_slice(&chunk[..read]);
         Ok(())
     }
@@ -111,9 +148,10 @@ pub(crate) fn plain(username: &str, password: &SecretText) -> Zeroizing<String> 
     Zeroizing::new(STANDARD.encode(message.as_bytes()))
 }
 
-fn broken() -> Fault {
-    Fault::Failed("the server broke off the connection".to_owned())
-}
-
-const MAX_LINE: usize = 16 * 1024;
-const MAX_TOTAL: usize = 1024 * 1024;
+/// For logging in, and for whoever wants no more.
+const FEW_WORDS: Bounds = Bounds {
+    line: 16 * 1024,
+    left: 1024 * 1024,
+};
+/// For one write or read.
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,68 +1,149 @@
-//! As much of IMAP (RFC 9051, and RFC 3501 before it) as it takes to log in and count folders.
+//! As much of IMAP (RFC 9051, and RFC 3501 before it) as agents and probes need: one session, one
+//! command at a time.
 
 use ah5_contracts::connection::{MailSecurity, MailServer};
 use ah5_security::secret::SecretText;
 
-use crate::conversation::{Conversation, plain};
+use crate::conversation::{Bounds, Conversation, plain};
 use crate::{Fault, Way};
+
+pub(crate) mod command;
+pub(crate) mod folder;
+pub(crate) mod response;
+mod utf7;
+
+use command::{Command, Piece};
+use response::{Line, Reply};
+
+/// Whom the work is done for.
+pub trait Keeper: Send {
+    /// Whether there is room in memory for so many bytes more.
+    fn reserve(&mut self, bytes: usize) -> bool;
+
+    /// From here on words of the call itself go out; until then a server has heard who comes, no more.
+    fn begins(&mut self);
+}
+
+pub(crate) struct Session<'a> {
+    talk: Conversation,
+    keeper: &'a mut dyn Keeper,
+    capabilities: Vec<String>,
+}
+
+/// What a server says to one command.
+pub(crate) struct Said {
+    pub untagged: Vec<Line>,
+    /// Without its tag.
+    pub last: String,
+}
+
+/// For those who keep little and do nothing.
+struct Nobody;
+
+impl Keeper for Nobody {
+    fn reserve(&mut self, _: usize) -> bool {
+        true
+    }
+
+    fn begins(&mut self) {}
+}
 
 pub(crate) async fn folders(
     way: Way<'_>,
     server: &MailServer,
     password: &SecretText,
 ) -> Result<usize, Fault> {
-    let mut session = Session(Conversation::open(way, server).await?);
-    let greeting = session.line().await?;
-    // A session that is logged in already would never get to TLS: somebody is in between.
-    if !starts_with(&greeting, "* OK") {
-        return Err(Fault::said(&greeting));
-    }
-    if server.security == MailSecurity::StartTls {
-        session.send("STARTTLS").await?;
-        session.done().await?.ok()?;
-        session = Session(session.0.start_tls().await?);
-    }
-    session.send("CAPABILITY").await?;
-    let answer = session.done().await?;
-    let said = answer.untagged.iter();
-    let capabilities: Vec<String> = said
-        .filter(|line| starts_with(line, "* CAPABILITY"))
-        .flat_map(|line| line.split(' ').map(str::to_ascii_uppercase))
-        .collect();
-    answer.ok()?;
-    let can = |name: &str| capabilities.iter().any(|it| it == name);
-    let verdict = if can("AUTH=PLAIN") {
-        session.authenticate(server, password).await?
-    } else if can("LOGINDISABLED") {
-        return Err(Fault::said("the server takes no passwords"));
-    } else {
-        session.log_in(server, password).await?
-    };
-    verdict.let_in()?;
-    session.send("LIST \"\" \"*\"").await?;
-    let listed = session.done().await?;
-    let folders = listed.untagged.iter();
-    let folders = folders.filter(|it| starts_with(it, "* LIST ")).count();
-    listed.ok()?;
-    // It is of no matter what the server says to that.
-    let _ = session.send("LOGOUT").await;
+    let mut nobody = Nobody;
+    let mut session = Session::log_in(way, server, password, &mut nobody).await?;
+    let listed = session.run(&Command::new("LIST \"\" \"*\"")).await?.ok()?;
+    let folders = listed.replies("LIST").count();
+    session.log_out().await;
     Ok(folders)
-}
-
-struct Session(Conversation);
-
-/// What a server says to one command.
-struct Said {
-    untagged: Vec<String>,
-    /// Without its tag.
-    last: String,
 }
 
 // === impl Session ===
 
-impl Session {
-    async fn send(&mut self, command: &str) -> Result<(), Fault> {
-        self.0.send(&format!("{TAG} {command}")).await
+impl<'a> Session<'a> {
+    pub(crate) async fn log_in(
+        way: Way<'_>,
+        server: &MailServer,
+        password: &SecretText,
+        keeper: &'a mut dyn Keeper,
+    ) -> Result<Self, Fault> {
+        let mut session = Self {
+            talk: Conversation::open(way, server).await?,
+            keeper,
+            capabilities: Vec::new(),
+        };
+        let greeting = session.talk.line().await?;
+        // A session that is logged in already would never get to TLS: somebody is in between.
+        if !starts_with(&greeting, "* OK") {
+            return Err(Fault::said(&greeting));
+        }
+        if server.security == MailSecurity::StartTls {
+            session.run(&Command::new("STARTTLS")).await?.ok()?;
+            session.talk = session.talk.start_tls().await?;
+        }
+        session.ask_capabilities().await?;
+        let verdict = if session.can("AUTH=PLAIN") {
+            session.authenticate(server, password).await?
+        } else if session.can("LOGINDISABLED") {
+            return Err(Fault::Failed("the server takes no passwords"));
+        } else {
+            session.pass(server, password).await?
+        };
+        verdict.let_in()?;
+        Ok(session)
+    }
+
+    /// For whoever works in the mailbox: longer answers, and what the server can do for one who has
+    /// logged in.
+    pub(crate) async fn settle_in(&mut self) -> Result<(), Fault> {
+        self.talk.bound(MUCH);
+        self.ask_capabilities().await?;
+        self.keeper.begins();
+        Ok(())
+    }
+
+    pub(crate) fn can(&self, name: &str) -> bool {
+        self.capabilities.iter().any(|it| it == name)
+    }
+
+    pub(crate) async fn run(&mut self, command: &Command) -> Result<Said, Fault> {
+        let mut text = format!("{TAG} ").into_bytes();
+        for piece in command.pieces() {
+            match piece {
+                Piece::Text(piece) => text.extend_from_slice(piece.as_bytes()),
+                Piece::Literal(bytes) => {
+                    text.extend_from_slice(format!("{{{}}}\r\n", bytes.len()).as_bytes());
+                    self.talk.send_bytes(&text).await?;
+                    text.clear();
+                    if let Some(refused) = self.invited().await? {
+                        return Ok(refused);
+                    }
+                    text.extend_from_slice(bytes);
+                }
+            }
+        }
+        text.extend_from_slice(b"\r\n");
+        self.talk.send_bytes(&text).await?;
+        self.done().await
+    }
+
+    /// It is of no matter what the server says to that.
+    pub(crate) async fn log_out(mut self) {
+        let _ = self.talk.send(&format!("{TAG} LOGOUT")).await;
+    }
+
+    async fn ask_capabilities(&mut self) -> Result<(), Fault> {
+        let said = self.run(&Command::new("CAPABILITY")).await?.ok()?;
+        let replies = said.replies("CAPABILITY");
+        self.capabilities.clear();
+        for reply in replies {
+            let words = reply.words().map(str::to_ascii_uppercase);
+            self.capabilities.extend(words);
+        }
+        Ok(())
     }
 
     /// SASL PLAIN: any user name and password can be said by it.
@@ -71,26 +152,30 @@ impl Session {
         server: &MailServer,
         password: &SecretText,
     ) -> Result<Said, Fault> {
-        self.send("AUTHENTICATE PLAIN").await?;
+        self.talk.send(&format!("{TAG} AUTHENTICATE PLAIN")).await?;
         if let Some(refused) = self.invited().await? {
             return Ok(refused);
         }
-        self.0.send(&plain(&server.username, password)).await?;
+        self.talk.send(&plain(&server.username, password)).await?;
         self.done().await
     }
 
-    /// Both are literals, which hold anything.
-    async fn log_in(&mut self, server: &MailServer, password: &SecretText) -> Result<Said, Fault> {
+    /// Both are literals, which hold anything. Not by [`Self::run`]: what it puts together is not wiped.
+    async fn pass(&mut self, server: &MailServer, password: &SecretText) -> Result<Said, Fault> {
         let (user, word) = (&server.username, password.expose());
-        self.send(&format!("LOGIN {{{}}}", user.len())).await?;
+        self.talk
+            .send(&format!("{TAG} LOGIN {{{}}}", user.len()))
+            .await?;
         if let Some(refused) = self.invited().await? {
             return Ok(refused);
         }
-        self.0.send(&format!("{user} {{{}}}", word.len())).await?;
+        self.talk
+            .send(&format!("{user} {{{}}}", word.len()))
+            .await?;
         if let Some(refused) = self.invited().await? {
             return Ok(refused);
         }
-        self.0.send(word).await?;
+        self.talk.send(word).await?;
         self.done().await
     }
 
@@ -99,10 +184,10 @@ impl Session {
         let mut untagged = Vec::new();
         loop {
             let line = self.line().await?;
-            if line.starts_with('+') {
+            if line.starts_with("+") {
                 return Ok(None);
             }
-            if let Some(last) = tagged(&line) {
+            if let Some(last) = line.tagged(TAG) {
                 return Ok(Some(Said { untagged, last }));
             }
             untagged.push(line);
@@ -113,31 +198,55 @@ impl Session {
         let mut untagged = Vec::new();
         loop {
             let line = self.line().await?;
-            if let Some(last) = tagged(&line) {
+            if let Some(last) = line.tagged(TAG) {
                 return Ok(Said { untagged, last });
             }
             untagged.push(line);
         }
     }
 
-    /// With its literals left out.
-    async fn line(&mut self) -> Result<String, Fault> {
-        let mut whole = self.0.line().await?;
-        while let Some(bytes) = literal(&whole) {
-            self.0.skip(bytes).await?;
-            whole.truncate(whole.rfind('{').unwrap_or_default());
-            whole.push_str(&self.0.line().await?);
+    /// A line and the literals in it.
+    async fn line(&mut self) -> Result<Line, Fault> {
+        let mut line = Line::default();
+        loop {
+            let text = self.talk.raw_line().await?;
+            // Short words take much more room once they are read than in a line.
+            self.reserve(text.len().saturating_mul(8))?;
+            let Some(bytes) = line.add(text) else {
+                return Ok(line);
+            };
+            if bytes > MAX_LITERAL {
+                return Err(Fault::Failed("the server says too much"));
+            }
+            self.reserve(bytes)?;
+            line.add_literal(self.talk.take(bytes).await?);
         }
-        Ok(whole)
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), Fault> {
+        match self.keeper.reserve(bytes) {
+            true => Ok(()),
+            false => Err(Fault::Overload),
+        }
     }
 }
 
 // === impl Said ===
 
 impl Said {
-    fn ok(self) -> Result<(), Fault> {
-        if starts_with(&self.last, "OK") {
-            return Ok(());
+    /// The replies of this kind: `* 3 EXISTS` is an `EXISTS`, as `* EXISTS` would be.
+    pub(crate) fn replies(&self, kind: &str) -> impl Iterator<Item = Reply> {
+        let replies = self.untagged.iter().filter(move |line| line.is(kind));
+        replies.map(Line::read)
+    }
+
+    pub(crate) fn is_ok(&self) -> bool {
+        starts_with(&self.last, "OK")
+    }
+
+    pub(crate) fn ok(self) -> Result<Self, Fault> {
+        if self.is_ok() {
+            return Ok(self);
         }
         Err(Fault::said(&self.last))
     }
@@ -149,19 +258,8 @@ impl Said {
         if upper.starts_with("NO") && !trouble {
             return Err(Fault::Login);
         }
-        self.ok()
+        self.ok().map(drop)
     }
-}
-
-fn tagged(line: &str) -> Option<String> {
-    let rest = line.strip_prefix(TAG)?.strip_prefix(' ')?;
-    Some(rest.to_owned())
-}
-
-/// How many bytes follow the line: `{12}` at its end, or `{12+}`.
-fn literal(line: &str) -> Option<usize> {
-    let digits = line.strip_suffix('}')?.rsplit_once('{')?.1;
-    digits.strip_suffix('+').unwrap_or(digits).parse().ok()
 }
 
 fn starts_with(line: &str, start: &str) -> bool {
@@ -172,6 +270,12 @@ fn starts_with(line: &str, start: &str) -> bool {
 /// There is never more than one command under way.
 const TAG: &str = "a";
 const TROUBLE: [&str; 4] = ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]"];
+/// The largest letter that is looked at, and a little more.
+const MAX_LITERAL: usize = 33 * 1024 * 1024;
+const MUCH: Bounds = Bounds {
+    line: 1024 * 1024,
+    left: 64 * 1024 * 1024,
+};
 
 #[cfg(test)]
 mod tests {
@@ -189,15 +293,7 @@ mod tests {
         assert_eq!(said("OK in"), Ok(()));
         assert_eq!(said("no [AUTHENTICATIONFAILED] x"), Err(Fault::Login));
         let busy = "NO [UNAVAILABLE] Temporary authentication failure.";
-        assert_eq!(said(busy), Err(Fault::Failed(busy.to_owned())));
-        assert!(matches!(said("BAD what?"), Err(Fault::Failed(_))));
-    }
-
-    #[test]
-    fn literals_are_known_by_their_count() {
-        assert_eq!(literal("* LIST () \"/\" {12}"), Some(12));
-        assert_eq!(literal("* LIST () \"/\" {3+}"), Some(3));
-        assert_eq!(literal("* LIST () \"/\" INBOX"), None);
-        assert_eq!(literal("{-1}"), None);
+        assert_eq!(said(busy), Err(Fault::Refused(busy.to_owned())));
+        assert!(matches!(said("BAD what?"), Err(Fault::Refused(_))));
     }
 }

@@ -1,8 +1,10 @@
-//! Mailboxes that workspaces connect: where their servers may be, and whether they take a password.
-//! Every server is a tenant's input; all that is said to one goes through `ah5-net`.
+//! Mailboxes that workspaces connect: where their servers may be, whether they take a password, and
+//! what agents do in them. Every server, and every letter, is a stranger's input; all that is said to
+//! a server goes through `ah5-net`.
 
 mod conversation;
 mod imap;
+pub mod mailbox;
 pub mod settings;
 mod smtp;
 
@@ -11,6 +13,7 @@ use std::time::Duration;
 use ah5_contracts::connection::MailServer;
 use ah5_contracts::id::WorkspaceId;
 use ah5_net::Upstreams;
+use ah5_net::client::Failure;
 use ah5_security::secret::SecretText;
 use tokio::time::timeout;
 
@@ -21,15 +24,27 @@ pub struct Way<'a> {
     pub workspace: WorkspaceId,
 }
 
-/// What became of trying a server. The texts are for the workspace's people.
+/// What became of asking a server. The texts are for the workspace's people and agents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
+    #[error("the server broke off the connection")]
+    Broken,
+    /// What the server says makes no sense, or is not what we talk to it for.
+    #[error("{0}")]
+    Failed(&'static str),
+    #[error("the server took too long")]
+    Late,
     /// The server does not take this user name and password.
     #[error("the server refuses the user name or the password")]
     Login,
-    /// It says nothing about the password.
+    /// There is no memory for what it says.
+    #[error("there is no memory for the server's answer")]
+    Overload,
+    /// In the server's own words. They say nothing about the password.
     #[error("{0}")]
-    Failed(String),
+    Refused(String),
+    #[error("{0}")]
+    Unreachable(Failure),
 }
 
 /// Logs in to an IMAP server (RFC 9051) and counts the mailbox's folders.
@@ -42,7 +57,7 @@ pub async fn try_imap(
     password: &SecretText,
 ) -> Result<usize, Fault> {
     let tried = timeout(DEADLINE, imap::folders(way, server, password)).await;
-    without(password, tried.unwrap_or_else(|_| Err(too_slow())))
+    without(password, tried.unwrap_or(Err(Fault::Late)))
 }
 
 /// Logs in to a submission server (RFC 6409) and hands in nothing.
@@ -55,7 +70,7 @@ pub async fn try_smtp(
     password: &SecretText,
 ) -> Result<(), Fault> {
     let tried = timeout(DEADLINE, smtp::log_in(way, server, password)).await;
-    without(password, tried.unwrap_or_else(|_| Err(too_slow())))
+    without(password, tried.unwrap_or(Err(Fault::Late))).map(drop)
 }
 
 // === impl Way ===
@@ -69,23 +84,22 @@ impl Way<'_> {
 // === impl Fault ===
 
 impl Fault {
-    /// With what a server said: one line, short, nothing invisible.
+    /// With what a server said: one line, nothing invisible.
     fn said(text: &str) -> Self {
         let visible = text.chars().filter(|c| !c.is_control());
-        Self::Failed(visible.take(MAX_SAID).collect::<String>().trim().to_owned())
+        Self::Refused(visible.collect::<String>().trim().to_owned())
     }
 }
 
-/// A server may say again what it was told.
+/// A server may say again what it was told. Made short only after that, so that no half of it stays.
 fn without<T>(password: &SecretText, tried: Result<T, Fault>) -> Result<T, Fault> {
     tried.map_err(|fault| match fault {
-        Fault::Failed(why) => Fault::Failed(why.replace(password.expose(), "…")),
-        Fault::Login => Fault::Login,
+        Fault::Refused(why) => {
+            let why = why.replace(password.expose(), "…");
+            Fault::Refused(why.chars().take(MAX_SAID).collect())
+        }
+        other => other,
     })
-}
-
-fn too_slow() -> Fault {
-    Fault::Failed("the server took too long".to_owned())
 }
 
 /// From resolving the name to the last answer.

@@ -55,8 +55,8 @@ async fn imap(says: &'static [&'static str], security: MailSecurity) -> (Fault, 
     (tried.unwrap_err(), heard)
 }
 
-fn failed(why: &str) -> Fault {
-    Fault::Failed(why.to_owned())
+fn refused(why: &str) -> Fault {
+    Fault::Refused(why.to_owned())
 }
 
 #[tokio::test]
@@ -66,14 +66,17 @@ async fn what_comes_ahead_of_tls_is_not_taken_for_what_comes_under_it() {
         "a OK go on\r\n* CAPABILITY AUTH=PLAIN\r\n",
     ];
     let (fault, heard) = imap(says, MailSecurity::StartTls).await;
-    assert_eq!(fault, failed("the server sent something ahead of TLS"));
+    assert_eq!(
+        fault,
+        Fault::Failed("the server sent something ahead of TLS")
+    );
     assert_eq!(heard, "a STARTTLS\r\n");
 }
 
 #[tokio::test]
 async fn a_session_that_is_logged_in_already_gets_no_password() {
     let (fault, heard) = imap(&["* PREAUTH come in\r\n"], MailSecurity::StartTls).await;
-    assert_eq!(fault, failed("* PREAUTH come in"));
+    assert_eq!(fault, refused("* PREAUTH come in"));
     assert!(!heard.contains("LOGIN") && !heard.contains("AUTH"));
 }
 
@@ -81,7 +84,10 @@ async fn a_session_that_is_logged_in_already_gets_no_password() {
 async fn without_starttls_a_password_is_not_said() {
     let (net, server, heard) = server(&["220 hello\r\n", "250-me\r\n250 AUTH PLAIN\r\n"]).await;
     let tried = try_smtp(way(&net), &server, &SecretText::new(PASSWORD.to_owned())).await;
-    assert_eq!(tried, Err(failed("the server does not offer STARTTLS")));
+    assert_eq!(
+        tried,
+        Err(Fault::Failed("the server does not offer STARTTLS"))
+    );
     assert_eq!(*heard.lock().unwrap(), "EHLO [127.0.0.1]\r\n");
 }
 
@@ -95,7 +101,7 @@ async fn a_password_that_is_said_again_is_not_passed_on() {
         "a BAD I know not planted mail password\r\n",
     ];
     let (fault, heard) = imap(says, MailSecurity::None).await;
-    assert_eq!(fault, failed("BAD I know not …"));
+    assert_eq!(fault, refused("BAD I know not …"));
     // Counted, so that what is in it is no command.
     assert!(heard.contains("a LOGIN {3}\r\nann {21}\r\nplanted mail password\r\n"));
 }
@@ -105,7 +111,7 @@ async fn a_line_that_does_not_end_is_given_up() {
     static LONG: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| "x".repeat(40_000));
     static SAYS: std::sync::LazyLock<[&str; 1]> = std::sync::LazyLock::new(|| [LONG.as_str()]);
     let (fault, _) = imap(&*SAYS, MailSecurity::None).await;
-    assert_eq!(fault, failed("the server's line is too long"));
+    assert_eq!(fault, Fault::Failed("the server's line is too long"));
 }
 
 #[tokio::test]
@@ -134,5 +140,5 @@ async fn unprotected_servers_are_the_operators_to_exempt() {
         username: "ann".to_owned(),
     };
     let tried = try_imap(way(&net), &server, &SecretText::new(PASSWORD.to_owned())).await;
-    assert_eq!(tried, Err(failed("the server must speak TLS")));
+    assert_eq!(tried, Err(Fault::Failed("the server must speak TLS")));
 }

@@ -52,7 +52,16 @@ pub struct ConnectionRow {
     /// The provider's own name for the organisation that the account belongs to.
     pub tenant: Option<String>,
     pub destinations: Destinations,
+    pub mailbox: Option<MailboxRow>,
     pub credential: Option<CredentialRow>,
+}
+
+/// What is known of a mailbox but its password.
+pub struct MailboxRow {
+    pub servers: Value,
+    /// The owner's address and name.
+    pub address: Option<String>,
+    pub name: Option<String>,
 }
 
 pub struct CredentialRow {
@@ -221,7 +230,8 @@ async fn connections(
     let sql = "
         select c.id, c.provider, c.service, c.label, c.status, c.base_url, c.auth, s.version, s.sealed,
                c.metadata->>'tenantId', s.expires_at, s.sealed_refresh is not null,
-               c.token_url, c.oauth_app_id, c.mail, c.created_at, s.updated_at
+               c.token_url, c.oauth_app_id, c.mail, c.created_at, s.updated_at,
+               c.metadata->>'email', c.metadata->>'displayName'
         from ah5.t_connections c
         left join ah5.t_connection_credentials s
             on s.connection_id = c.id and s.workspace_id = c.workspace_id
@@ -243,6 +253,11 @@ async fn connections(
             created_at: row.get(15),
             destinations: destinations(&base_url, token_url.as_deref(), app, mail.as_ref()),
             base_url,
+            mailbox: mail.map(|servers| MailboxRow {
+                servers,
+                address: row.get(17),
+                name: row.get(18),
+            }),
             credential: version.map(|version| CredentialRow {
                 version,
                 sealed: row.get(8),

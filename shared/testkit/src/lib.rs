@@ -8,5 +8,7 @@
 pub mod certificates;
 pub mod client;
 pub mod demo;
+pub mod dovecot;
+pub mod servers;
 pub mod simulator;
 pub mod transit;

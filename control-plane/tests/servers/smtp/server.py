@@ -1,9 +1,10 @@
 """A real mail server for tests: aiosmtpd. Prints its port when it listens, and puts each mail it
 takes into a folder. Ends when its standard input does.
 
-Argument: JSON of {folder, port?, certificate?, key?, tls?, user?, password?}. With a certificate it
-takes mail only after STARTTLS, or with `tls` speaks TLS from the first byte; with a user it takes it
-only after a log-in. It refuses `refused@...` for good."""
+Argument: JSON of {folder, port?, certificate?, key?, tls?, user?, users?, password?}. With a
+certificate it takes mail only after STARTTLS, or with `tls` speaks TLS from the first byte; with a user,
+or several, it takes it only after a log-in. It refuses `refused@...` for good, and takes what is for
+`silent@...` but hangs up instead of saying so. Beside each mail it writes for whom it was."""
 
 import asyncio
 import json
@@ -28,14 +29,19 @@ class Mailbox:
         global taken
         taken += 1
         path = os.path.join(settings["folder"], f"{taken}.eml")
+        with open(path + ".json", "w") as file:
+            json.dump({"from": envelope.mail_from, "to": envelope.rcpt_tos}, file)
         with open(path + ".partial", "wb") as file:
             file.write(envelope.content)
         os.rename(path + ".partial", path)
+        if any(address.startswith("silent@") for address in envelope.rcpt_tos):
+            server.transport.abort()
         return "250 OK"
 
 
 def authenticate(server, session, envelope, mechanism, data):
-    good = (data.login.decode(), data.password.decode()) == (settings["user"], settings["password"])
+    known = settings.get("users", [settings["user"]])
+    good = data.login.decode() in known and data.password.decode() == settings["password"]
     # Where nobody has handled it the server itself says no.
     return AuthResult(success=good, handled=good)
 

@@ -17,8 +17,8 @@ use super::pool::{Key, Pool};
 pub struct ResponseBody {
     /// Whether the timer runs for the wait that is going on.
     armed: bool,
+    content: Content,
     idle_limit: Duration,
-    incoming: Incoming,
     /// Gone once the body is at its end.
     source: Option<Source>,
 }
@@ -30,6 +30,12 @@ pub enum BodyError {
     Idle,
     #[error("the provider broke off its answer")]
     Reset,
+}
+
+enum Content {
+    Incoming(Incoming),
+    /// It came by another way than HTTP, and is all here.
+    Whole(Option<Bytes>),
 }
 
 struct Source {
@@ -50,14 +56,25 @@ impl ResponseBody {
     ) -> Self {
         let mut body = Self {
             armed: false,
+            content: Content::Incoming(incoming),
             idle_limit,
-            incoming,
             source: Some(Source { key, live, pool }),
         };
-        if body.incoming.is_end_stream() {
+        if body.content.is_end_stream() {
             body.finish(None);
         }
         body
+    }
+
+    /// Of an answer that came by another way than HTTP.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        Self {
+            armed: false,
+            content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            idle_limit: Duration::MAX,
+            source: None,
+        }
     }
 
     /// The body is at its end: the connection goes back, if it can be used again.
@@ -76,7 +93,7 @@ impl ResponseBody {
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let polled = self.content.poll_frame(cx);
         if polled.is_ready() {
             return polled;
         }
@@ -84,7 +101,7 @@ impl ResponseBody {
             return polled;
         };
         source.live.drive(cx);
-        Pin::new(&mut self.incoming).poll_frame(cx)
+        self.content.poll_frame(cx)
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -117,7 +134,7 @@ impl HttpBody for ResponseBody {
         match self.poll_incoming(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.armed = false;
-                if self.incoming.is_end_stream() {
+                if self.content.is_end_stream() {
                     self.finish(Some(cx));
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -142,10 +159,33 @@ impl HttpBody for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.content {
+            Content::Incoming(incoming) => incoming.size_hint(),
+            Content::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+        }
+    }
+}
+
+// === impl Content ===
+
+impl Content {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        match self {
+            Self::Incoming(incoming) => Pin::new(incoming).poll_frame(cx),
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Incoming(incoming) => incoming.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_none(),
+        }
     }
 }

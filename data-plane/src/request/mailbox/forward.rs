@@ -1,0 +1,239 @@
+//! Goes to the mailbox's servers, once the call is counted and its approval taken.
+
+use std::sync::Arc;
+
+use ah5_contracts::id::WorkspaceId;
+use ah5_mail::mailbox::{Answer, Content, Keeper, Mailbox, Operation};
+use ah5_mail::{Fault, Way};
+use ah5_net::client::Failure;
+use ah5_net::{PoolKey, ResponseBody};
+use ah5_providers::scrub::Scrubber;
+use ah5_store::refreshes::Seen;
+use bytes::Bytes;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::admission::Permit;
+use crate::approvals::Redemption;
+use crate::plane::Plane;
+use crate::quotas::Toll;
+use crate::request::decide::Judged;
+use crate::request::forward::{Provider, check, take, until_cut};
+use crate::request::meter::Sent;
+use crate::request::parse::AskedBody;
+use crate::request::unseal::{self, DEFAULT_LIMIT, Exchange, check_size};
+use crate::request::{Call, Caller, Kind, Refusal, toll};
+
+/// An errand that is allowed, and what it takes.
+pub struct Sending<'h> {
+    pub judged: Judged<'h>,
+    pub errand: Operation,
+    pub redemption: Option<Redemption>,
+}
+
+/// # Errors
+/// As for every other provider: 403 for a server that may not be called or a call that stopped being
+/// allowed, 413, 429, 502 or 504 when there was no answer, 500 when the credential does not open.
+pub async fn forward(
+    plane: &Arc<Plane>,
+    call: &mut Call,
+    caller: Caller,
+    sending: Sending<'_>,
+    permit: &mut Permit,
+) -> Result<Provider, Refusal> {
+    let Sending {
+        judged,
+        errand,
+        redemption,
+    } = sending;
+    let dropped = unseal::headers(&caller, &judged)?.dropped;
+    if !dropped.is_empty() {
+        call.dropped_headers(&dropped);
+    }
+    let id = judged.asked.connection;
+    let connection = unseal::connection(&caller, id)?;
+    let missing = || Refusal::internal("a mailbox without servers").say(INCOMPLETE);
+    let account = connection.mailbox.clone().ok_or_else(missing)?;
+    let password = unseal::secret(&caller, id, connection)?;
+    let scrubber = Scrubber::new(&connection.auth, &password);
+    let version = connection.credential.as_ref().map_or(0, |it| it.version);
+    let workspace = caller.workspace_id;
+    let base = connection.base.clone();
+    drop(caller);
+    call.mark();
+    let (exchange, toll) = exchange(workspace, base, judged)?;
+    let mut taken = match &toll {
+        Some(toll) => Some(toll::pay(plane, call, toll).await?),
+        None => None,
+    };
+    // The last look before anything leaves: all this may have taken its time.
+    check(plane, &exchange)?;
+    let mut held = match &redemption {
+        Some(redemption) => Some(take(plane, redemption, &exchange).await?),
+        None => None,
+    };
+    if let Some(held) = &mut held {
+        held.sending();
+    }
+    if let Some(taken) = &mut taken {
+        taken.sending();
+    }
+    call.sending(&plane.recorder);
+    let mut keeper = Ledger {
+        permit,
+        has_begun: false,
+    };
+    let mailbox = Mailbox {
+        way: Way {
+            net: &plane.upstreams,
+            workspace,
+        },
+        servers: &account.servers,
+        password: &password,
+        owner: &account.owner,
+        keeper: &mut keeper,
+    };
+    let ran = until_cut(plane, &exchange, mailbox.run(errand)).await;
+    let has_begun = keeper.has_begun;
+    call.mark();
+    let answer = match ran {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(Fault::Login)) => {
+            plane.suspects.look_at(
+                plane,
+                Seen {
+                    workspace,
+                    connection: id,
+                    version,
+                },
+            );
+            Ok(Answer::login())
+        }
+        Ok(Err(Fault::Refused(why))) => Ok(Answer::failed(&why)),
+        Ok(Err(fault)) => Err(refused(&fault, has_begun)),
+        Err(cut) => Err(cut),
+    };
+    // Whatever a server did it has begun.
+    let has_begun = has_begun || answer.as_ref().is_ok_and(|answer| answer.status < 400);
+    match (held, has_begun, &answer) {
+        (Some(held), true, Ok(_)) => held.executed(),
+        (Some(held), false, _) => held.release().await,
+        // What became of it is not known, and the approval is used up.
+        (Some(_), true, Err(_)) | (None, ..) => {}
+    }
+    if answer.is_err() && !has_begun {
+        call.not_sent();
+        if let Some(taken) = &mut taken {
+            taken.not_sent();
+        }
+    }
+    let response = response(answer?)?;
+    call.answered(response.status().as_u16(), exchange.sent.bytes());
+    check(plane, &exchange)?;
+    Ok(Provider {
+        response,
+        scrubber,
+        exchange,
+    })
+}
+
+fn exchange(
+    workspace: WorkspaceId,
+    base: ah5_policy::CanonicalUrl,
+    judged: Judged<'_>,
+) -> Result<(Exchange, Option<Toll>), Refusal> {
+    let Judged {
+        asked,
+        claim,
+        limits,
+        toll,
+        redactions,
+        filter,
+        ..
+    } = judged;
+    let size = match &asked.body {
+        AskedBody::Bytes(bytes, _) => bytes.len() as u64,
+        AskedBody::None | AskedBody::Stream(..) => 0,
+    };
+    check_size(size, limits.max_payload_bytes.unwrap_or(DEFAULT_LIMIT))?;
+    let exchange = Exchange {
+        key: PoolKey {
+            workspace,
+            connection: asked.connection,
+        },
+        claim,
+        base,
+        url: asked.url,
+        form: asked.form,
+        method: asked.method,
+        max_response: limits.max_response_bytes.unwrap_or(DEFAULT_LIMIT),
+        sent: Sent::Known(size),
+        uploads: false,
+        redactions,
+        filter,
+        translated: true,
+    };
+    Ok((exchange, toll))
+}
+
+/// The call's memory, and whether it has begun.
+struct Ledger<'p> {
+    permit: &'p mut Permit,
+    has_begun: bool,
+}
+
+impl Keeper for Ledger<'_> {
+    fn reserve(&mut self, bytes: usize) -> bool {
+        self.permit.reserve(bytes).is_ok()
+    }
+
+    fn begins(&mut self) {
+        self.has_begun = true;
+    }
+}
+
+fn refused(fault: &Fault, has_begun: bool) -> Refusal {
+    tracing::info!(%fault, sent = has_begun, "a mail server gave no answer");
+    let refusal = match fault {
+        Fault::Unreachable(Failure::Blocked(why) | Failure::Resolve(why)) => {
+            return Refusal::forbidden(why.clone(), None).record_as("the target may not be called");
+        }
+        Fault::Overload => {
+            return Refusal::unavailable(Kind::Overload, "Too many requests are in progress");
+        }
+        Fault::Late | Fault::Unreachable(Failure::Timeout) => {
+            Refusal::gateway_timeout("Provider request timed out")
+        }
+        // The words of a server are an answer; these are ours.
+        Fault::Failed(why) => Refusal::bad_gateway(format!("Email operation failed: {why}")),
+        _ => Refusal::bad_gateway("Provider request failed"),
+    };
+    match has_begun {
+        true => refusal.hint(UNKNOWN),
+        false => refusal,
+    }
+}
+
+fn response(answer: Answer) -> Result<Response<ResponseBody>, Refusal> {
+    let legal = |text: &str| HeaderValue::from_str(text).map_err(Refusal::internal);
+    let (bytes, kind, disposition) = match answer.content {
+        Content::File {
+            bytes,
+            disposition,
+            kind,
+        } => (bytes, legal(&kind)?, Some(legal(&disposition)?)),
+        Content::Json(text) => (text, HeaderValue::from_static("application/json"), None),
+    };
+    let mut response = Response::new(ResponseBody::whole(Bytes::from(bytes)));
+    *response.status_mut() = StatusCode::from_u16(answer.status).map_err(Refusal::internal)?;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    if let Some(disposition) = disposition {
+        response
+            .headers_mut()
+            .insert(CONTENT_DISPOSITION, disposition);
+    }
+    Ok(response)
+}
+
+const INCOMPLETE: &str = "Email credentials incomplete";
+const UNKNOWN: &str = "What became of the call is not known. Look before it is made again.";

@@ -1,0 +1,60 @@
+//! `GET /messages/UID/attachments/N`: a file, in JSON or as it is.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::answer::{Answer, Content};
+use super::message::{self, File};
+use super::operation::Wanted;
+use super::read::fetch;
+use super::{Mailbox, Step, disposition, heavy};
+
+pub async fn attachment(mut mailbox: Mailbox<'_>, wanted: Wanted) -> Step<Answer> {
+    let mut session = mailbox.session().await?;
+    let raw = fetch(&mut session, &wanted.letter).await?;
+    session.log_out().await;
+    if raw.is_cut {
+        return Ok(Answer::error(
+            413,
+            "The message is too large to take a file out of",
+        ));
+    }
+    let size = raw.bytes.len();
+    let answer = heavy(size, || {
+        let letter = message::parse(&raw.bytes);
+        let file = letter.and_then(|letter| message::attachment(&letter, wanted.number));
+        file.map(|file| give(file, wanted.download))
+    });
+    let Wanted { letter, number, .. } = wanted;
+    let missing = format!("Attachment {number} not found in message {}", letter.uid);
+    Ok(answer.unwrap_or_else(|| Answer::error(404, &missing)))
+}
+
+fn give(file: File, download: bool) -> Answer {
+    let size = file.bytes.len();
+    if download {
+        return Answer {
+            status: 200,
+            content: Content::File {
+                disposition: disposition::attachment(file.name.as_deref()),
+                kind: file.kind,
+                bytes: file.bytes,
+            },
+        };
+    }
+    let mut body = json!({"filename": file.name, "contentType": file.kind, "size": size});
+    if size > MAX_INLINE {
+        body["content"] = serde_json::Value::Null;
+        body["truncated"] = true.into();
+        body["message"] = TOO_LARGE.into();
+    } else {
+        body["content"] = STANDARD.encode(&file.bytes).into();
+    }
+    Answer::ok(&body)
+}
+
+/// What fits into an agent's conversation.
+const MAX_INLINE: usize = 512 * 1024;
+const TOO_LARGE: &str =
+    "The attachment is larger than 512 KiB. Use download: true to get it as a file.";

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::call::Outcome;
+use super::llm::usage;
 use super::unseal::Exchange;
 use super::{Call, Refusal};
 use crate::admission::Permit;
@@ -44,6 +45,8 @@ pub struct Relay {
     ending: Option<Ending>,
     /// The call's place and memory, kept until the last of the answer has left.
     permit: Option<Permit>,
+    /// Of language models.
+    usage: Option<Box<usage::Reader>>,
     /// Only for answers that make the agent wait.
     watch: Option<Registration>,
 }
@@ -105,8 +108,14 @@ impl Relay {
             out: 0,
             ending: Some(ending),
             permit: Some(permit),
+            usage: None,
             watch: None,
         }
+    }
+
+    /// Counts what the answer took, as it passes.
+    pub fn read_usage(&mut self, content_type: &str) {
+        self.usage = Some(Box::new(usage::Reader::new(content_type)));
     }
 
     /// Filters from here on.
@@ -202,6 +211,9 @@ impl Relay {
     fn filter(&mut self, piece: Bytes, end: bool) -> Result<Bytes, RelayError> {
         let left = self.left.checked_sub(piece.len() as u64);
         self.left = left.ok_or(RelayError::TooLarge)?;
+        if let Some(usage) = &mut self.usage {
+            usage.push(&piece);
+        }
         let piece = self
             .scrubber
             .push(piece, end)
@@ -258,6 +270,7 @@ impl Relay {
             bytes_out: self.out,
             scrubbed: self.scrubber.hits(),
             links_removed: self.guard.masked(),
+            usage: self.usage.as_mut().and_then(|usage| usage.usage()),
             fault,
         };
         ending.call.completed(&ending.plane, &outcome);

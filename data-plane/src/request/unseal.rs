@@ -13,6 +13,7 @@ use ah5_policy::{CanonicalUrl, Redaction};
 use ah5_providers::headers::{Forwarded, forward_request};
 use ah5_providers::inject::{InjectError, inject};
 use ah5_providers::scrub::Scrubber;
+use ah5_providers::service::Category;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::SealContext;
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{Request, Uri};
 
+use super::body::MAX_LLM;
 use super::claim::Claim;
 use super::decide::{Judged, header_refused};
 use super::meter::{Meter, Metered, Sent, too_large};
@@ -48,6 +50,8 @@ pub struct Exchange {
     /// Where the connection's URLs begin.
     pub base: CanonicalUrl,
     pub form: Form,
+    /// Of the service.
+    pub category: Category,
     pub method: Method,
     pub max_response: u64,
     pub sent: Sent,
@@ -88,7 +92,10 @@ pub fn unseal(
     plane.cdn_loop.forward(&head.headers, &mut headers);
     // What comes back coded could hold the credential where nobody sees it.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let max = limits.max_payload_bytes.unwrap_or(DEFAULT_LIMIT);
+    let max = limits.max_payload_bytes.unwrap_or(match asked.form {
+        Form::Llm(_) => MAX_LLM as u64,
+        _ => DEFAULT_LIMIT,
+    });
     let uploads = matches!(asked.body, AskedBody::Stream(..));
     let kept = match &asked.body {
         AskedBody::None => Some(Bytes::new()),
@@ -114,6 +121,7 @@ pub fn unseal(
         base: connection.base.clone(),
         url: asked.url,
         form: asked.form,
+        category: connection.service.category,
         method: asked.method,
         max_response: limits.max_response_bytes.unwrap_or(DEFAULT_LIMIT),
         sent,

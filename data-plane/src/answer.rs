@@ -72,7 +72,12 @@ pub fn refusal(
     };
     let mut response = json(refusal.status, text, audit_id);
     if let Some(seconds) = refusal.retry_after {
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, seconds.into());
+        if dialect.is_some() && seconds > PATIENCE {
+            // Official clients don't wait that long, and would ask again at once.
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
     }
     if let Some(fault) = &refusal.proof {
         let headers = response.headers_mut();
@@ -263,4 +268,7 @@ const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const AUDIT_ID: HeaderName = HeaderName::from_static("x-ah5-audit-id");
 /// Whose answer it is: `gateway` or `provider`.
+/// Seconds.
+const PATIENCE: u32 = 60;
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const SOURCE: HeaderName = HeaderName::from_static("x-ah5-source");

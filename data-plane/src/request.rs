@@ -18,6 +18,7 @@ use crate::routes::{self, Endpoint, Found, Right};
 mod approve;
 pub mod authenticate;
 mod body;
+mod budget;
 mod call;
 mod claim;
 mod collect;

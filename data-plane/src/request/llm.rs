@@ -20,6 +20,8 @@ use crate::plane::Plane;
 use crate::snapshot::Workspace;
 
 pub mod error;
+pub mod measure;
+mod members;
 pub mod question;
 pub mod usage;
 

@@ -23,6 +23,7 @@ use super::llm::usage;
 use super::unseal::Exchange;
 use super::{Call, Refusal};
 use crate::admission::Permit;
+use crate::budgets::Reserved;
 use crate::plane::Plane;
 use crate::streams::Registration;
 
@@ -263,17 +264,42 @@ impl Relay {
         let Some(ending) = self.ending.take() else {
             return;
         };
+        let Ending {
+            plane,
+            call,
+            exchange,
+            status,
+        } = ending;
+        let usage = self.usage.as_mut().and_then(|usage| usage.usage());
+        let is_whole = verdict == Verdict::Allowed;
+        settle(
+            exchange.reserved,
+            status,
+            usage.as_ref().filter(|_| is_whole),
+        );
         let outcome = Outcome {
             verdict,
-            upstream_status: Some(ending.status),
-            bytes_in: ending.exchange.sent.bytes(),
+            upstream_status: Some(status),
+            bytes_in: exchange.sent.bytes(),
             bytes_out: self.out,
             scrubbed: self.scrubber.hits(),
             links_removed: self.guard.masked(),
-            usage: self.usage.as_mut().and_then(|usage| usage.usage()),
+            usage,
             fault,
         };
-        ending.call.completed(&ending.plane, &outcome);
+        call.completed(&plane, &outcome);
+    }
+}
+
+/// What can't be known stays as it was reserved. `usage` is that of a whole answer.
+fn settle(reserved: Option<Reserved>, status: u16, usage: Option<&usage::Usage>) {
+    let Some(reserved) = reserved else {
+        return;
+    };
+    match (status, usage) {
+        (400..500, _) => reserved.refused(),
+        (_, Some(usage)) => reserved.used(usage),
+        (_, None) => {}
     }
 }
 

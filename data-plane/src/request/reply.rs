@@ -46,6 +46,7 @@ pub async fn reply(
     check_coding(&head.headers)?;
     let mut headers = forward_response(&head.headers, &exchange.url);
     let (form, category) = (exchange.form, exchange.category);
+    let is_budgeted = exchange.reserved.is_some();
     if form.is_transparent() {
         location::point_at_us(&mut headers, &exchange);
     }
@@ -68,7 +69,8 @@ pub async fn reply(
         status: head.status.as_u16(),
     };
     let mut relay = Relay::new(body, scrubber, ending, permit);
-    if category == Category::Llm && head.status.is_success() {
+    let is_model = category == Category::Llm || matches!(form, Form::Llm(_)) || is_budgeted;
+    if is_model && head.status.is_success() {
         relay.read_usage(content_type(&headers));
     }
     match form {

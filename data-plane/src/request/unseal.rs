@@ -28,6 +28,7 @@ use super::meter::{Meter, Metered, Sent, too_large};
 use super::parse::{AskedBody, Form};
 use super::renewal::Account;
 use super::{Call, Caller, Refusal};
+use crate::budgets::{Claims, Reserved};
 use crate::plane::Plane;
 use crate::quotas::Toll;
 use crate::snapshot::Connection;
@@ -39,6 +40,8 @@ pub struct Unsealed {
     pub exchange: Exchange,
     /// To be paid before it is sent.
     pub toll: Option<Toll>,
+    /// To be reserved before it is sent.
+    pub claims: Option<Claims>,
     pub account: Account,
 }
 
@@ -58,6 +61,8 @@ pub struct Exchange {
     /// The agent is still sending the request's body.
     pub uploads: bool,
     pub redactions: Vec<Redaction>,
+    /// Of budgets, until it is known what the call took.
+    pub reserved: Option<Reserved>,
     pub filter: Option<Arc<ResponseFilter>>,
 }
 
@@ -81,6 +86,7 @@ pub fn unseal(
         claim,
         limits,
         toll,
+        claims,
         redactions,
         filter,
         needs: _,
@@ -127,6 +133,7 @@ pub fn unseal(
         sent,
         uploads,
         redactions,
+        reserved: None,
         filter,
     };
     Ok(Unsealed {
@@ -134,6 +141,7 @@ pub fn unseal(
         scrubber,
         exchange,
         toll,
+        claims,
         account,
     })
 }

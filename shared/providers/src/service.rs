@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use serde::Deserialize;
 
 use crate::inject::{InjectError, inject};
+use crate::models::Spec;
 
 #[derive(Debug)]
 pub struct Service {
@@ -57,6 +58,8 @@ pub struct Service {
     pub probe: Option<Probe>,
     /// Where the probe's answer says whose account it is.
     pub account: Option<Account>,
+    /// Its language models, as far as they are known.
+    pub models: Vec<Spec>,
     /// Its models are called by clients that know only a base URL and a key.
     pub llm: Option<Llm>,
 }

@@ -5,12 +5,18 @@ use ah5_policy::response::content::is_event_stream;
 use serde::Deserialize;
 use serde_json::Value;
 
+mod scan;
+
+use scan::Scan;
+
 /// Tokens, as the provider counts them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub model: Option<String>,
     pub input: Option<u64>,
     pub output: Option<u64>,
+    /// Of the input, what is kept for later calls, if that is counted apart.
+    pub cached: Option<u64>,
 }
 
 /// Takes the answer in pieces, cut anywhere.
@@ -40,6 +46,14 @@ struct Said {
     /// Where a stream begins (Anthropic) or ends (OpenAI's responses).
     message: Option<Box<Said>>,
     response: Option<Box<Said>>,
+    /// Gemini's, of which the last says why it ended.
+    candidates: Option<Vec<Candidate>>,
+}
+
+#[derive(Deserialize)]
+struct Candidate {
+    #[serde(rename = "finishReason")]
+    finish: Option<String>,
 }
 
 /// In the words of each provider; some compatible ones say the same twice.
@@ -109,7 +123,7 @@ impl Reader {
             Form::Events { .. } => self.usage.clone(),
             Form::Object(scan) => {
                 let mut usage = Usage::default();
-                if let Some(said) = scan.said() {
+                if let Ok(said) = serde_json::from_slice(&scan.object()) {
                     usage.take(&said);
                 }
                 usage
@@ -131,7 +145,8 @@ impl Usage {
         }
     }
 
-    /// Later words stand over earlier ones: streams count up.
+    /// Later words stand over earlier ones: streams count up. How long an answer is only counts from its
+    /// end: one that breaks off has not said it.
     fn take(&mut self, said: &Said) {
         let model = said.model.as_ref().or(said.model_version.as_ref());
         if let Some(model) = model
@@ -142,11 +157,29 @@ impl Usage {
         }
         for tokens in [&said.usage, &said.usage_metadata].into_iter().flatten() {
             self.input = tokens.input().or(self.input);
-            self.output = tokens.output().or(self.output);
+            if said.is_at_its_end() {
+                self.output = tokens.output().or(self.output);
+            }
+            self.cached = tokens.cache_creation_input_tokens.or(self.cached);
         }
-        for inner in [&said.message, &said.response].into_iter().flatten() {
-            self.take(inner);
+        if let Some(begun) = &said.message {
+            let output = self.output;
+            self.take(begun);
+            self.output = output;
         }
+        if let Some(ended) = &said.response {
+            self.take(ended);
+        }
+    }
+}
+
+// === impl Said ===
+
+impl Said {
+    /// Gemini counts in every event.
+    fn is_at_its_end(&self) -> bool {
+        let finished = |all: &Vec<Candidate>| all.iter().any(|one| one.finish.is_some());
+        self.candidates.as_ref().is_none_or(finished)
     }
 }
 
@@ -174,119 +207,8 @@ fn sum(parts: &[Option<u64>]) -> Option<u64> {
     parts.iter().flatten().copied().reduce(u64::saturating_add)
 }
 
-/// Finds the members of an object that matter without keeping the rest of it. Of a list of objects the
-/// last one counts.
-#[derive(Default)]
-struct Scan {
-    depth: u32,
-    /// How deep the objects are: 1 in a list of them.
-    base: u32,
-    in_text: bool,
-    escaped: bool,
-    /// The member's name that is coming, or came last, of the outermost object.
-    name: Vec<u8>,
-    /// The next text at this depth is a name.
-    expects_name: bool,
-    /// What is kept: the wanted members, as they were written.
-    kept: Vec<u8>,
-    keeps: bool,
-}
-
-// === impl Scan ===
-
-impl Scan {
-    fn push(&mut self, piece: &[u8]) {
-        for &byte in piece {
-            self.take(byte);
-        }
-    }
-
-    fn take(&mut self, byte: u8) {
-        if self.in_text {
-            self.take_text(byte);
-            return;
-        }
-        match byte {
-            b'"' => {
-                self.in_text = true;
-                if self.is_at_members() && self.expects_name {
-                    self.name.clear();
-                } else {
-                    self.keep(byte);
-                }
-            }
-            b'[' if self.depth == 0 => {
-                self.base = 1;
-                self.depth = 1;
-            }
-            b'{' if self.depth == self.base => {
-                self.depth += 1;
-                self.expects_name = true;
-                self.keeps = false;
-                self.kept.clear();
-            }
-            b'{' | b'[' => {
-                self.depth = self.depth.saturating_add(1);
-                self.keep(byte);
-            }
-            b'}' | b']' => {
-                self.depth = self.depth.saturating_sub(1);
-                if self.depth > self.base {
-                    self.keep(byte);
-                }
-            }
-            b',' if self.is_at_members() => {
-                self.expects_name = true;
-                self.keeps = false;
-            }
-            b':' if self.is_at_members() => self.begin_value(),
-            _ if self.depth > self.base => self.keep(byte),
-            _ => {}
-        }
-    }
-
-    const fn is_at_members(&self) -> bool {
-        self.depth == self.base + 1
-    }
-
-    fn take_text(&mut self, byte: u8) {
-        let ends = byte == b'"' && !self.escaped;
-        self.escaped = byte == b'\\' && !self.escaped;
-        self.in_text = !ends;
-        let is_name = self.is_at_members() && self.expects_name;
-        if !is_name {
-            self.keep(byte);
-        } else if !ends && self.name.len() < MAX_NAME {
-            self.name.push(byte);
-        }
-    }
-
-    fn begin_value(&mut self) {
-        self.expects_name = false;
-        self.keeps = WANTED.contains(&self.name.as_slice());
-        if self.keeps {
-            let comma: &[u8] = if self.kept.is_empty() { b"" } else { b"," };
-            let parts = [comma, b"\"", &self.name, b"\":"];
-            self.kept.extend(parts.concat());
-        }
-    }
-
-    fn keep(&mut self, byte: u8) {
-        if self.keeps && self.kept.len() < MAX_LINE {
-            self.kept.push(byte);
-        }
-    }
-
-    fn said(&self) -> Option<Said> {
-        let object = [b"{", self.kept.as_slice(), b"}"].concat();
-        serde_json::from_slice(&object).ok()
-    }
-}
-
-const WANTED: [&[u8]; 4] = [b"model", b"modelVersion", b"usage", b"usageMetadata"];
 const MAX_LINE: usize = 256 * 1024;
 const MAX_MODEL: usize = 200;
-const MAX_NAME: usize = 32;
 
 #[cfg(test)]
 mod tests;

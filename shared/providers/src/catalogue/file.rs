@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use crate::headers::is_common;
+use crate::models::Spec;
 use crate::service::{
     Account, CapabilityUrls, Category, Credential, Llm, Probe, Scope, Service, Slot,
 };
@@ -62,6 +63,8 @@ pub(super) struct ServiceFile {
     probe: Option<ProbeFile>,
     account: Option<Account>,
     llm: Option<Llm>,
+    #[serde(default)]
+    models: Vec<Spec>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +136,7 @@ impl ServiceFile {
             account: checked_account(self.account, self.probe.is_some())?,
             probe: self.probe.map(ProbeFile::check).transpose()?,
             llm: self.llm.map(checked_llm).transpose()?,
+            models: self.models,
             id: self.id,
             provider: self.provider,
             display_name: self.display_name,

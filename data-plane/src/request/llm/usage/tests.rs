@@ -22,6 +22,7 @@ fn usage(model: &str, input: u64, output: u64) -> Option<Usage> {
         model: Some(model.to_owned()),
         input: Some(input),
         output: Some(output),
+        cached: None,
     })
 }
 
@@ -35,7 +36,14 @@ fn reads_one_object_of_each_provider() {
     assert_eq!(read(JSON, chat), usage("gpt-5", 12, 34));
     let message = r#"{"model":"claude","content":[{"type":"tool_use","input":{"usage":{"input_tokens":1}}}],
         "usage":{"input_tokens":10,"cache_creation_input_tokens":5,"cache_read_input_tokens":3,"output_tokens":7}}"#;
-    assert_eq!(read(JSON, message), usage("claude", 18, 7));
+    let read_message = read(JSON, message).unwrap();
+    assert_eq!(read_message.cached, Some(5));
+    let cached = None;
+    let read_message = Usage {
+        cached,
+        ..read_message
+    };
+    assert_eq!(Some(read_message), usage("claude", 18, 7));
     let gemini = r#"{"candidates":[],"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":5,"thoughtsTokenCount":6},"modelVersion":"gemini-3"}"#;
     assert_eq!(read(JSON, gemini), usage("gemini-3", 4, 11));
     let list = r#"[{"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":1},"modelVersion":"g"},
@@ -58,6 +66,18 @@ fn reads_streams_of_each_provider() {
     let gemini = "data: {\"usageMetadata\":{\"promptTokenCount\":4,\"candidatesTokenCount\":1},\"modelVersion\":\"g\"}\r\n\r\n\
         data: {\"usageMetadata\":{\"promptTokenCount\":4,\"candidatesTokenCount\":9},\"modelVersion\":\"g\"}\r\n\r\n";
     assert_eq!(read(SSE, gemini), usage("g", 4, 9));
+}
+
+#[test]
+fn a_stream_that_broke_off_has_not_said_how_long_it_is() {
+    let claude = "data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude\",\"usage\":{\"input_tokens\":8,\"output_tokens\":1}}}\n\n";
+    let gemini = "data: {\"candidates\":[{\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":8,\"candidatesTokenCount\":1}}\n\n";
+    for text in [claude, gemini] {
+        let begun = read(SSE, text).unwrap();
+        assert_eq!((begun.input, begun.output), (Some(8), None), "{text}");
+    }
+    let ended = gemini.replace("\"index\":0", "\"finishReason\":\"STOP\"");
+    assert_eq!(read(SSE, &ended).unwrap().output, Some(1));
 }
 
 #[test]
@@ -96,5 +116,5 @@ fn endless_lines_and_values_take_no_more_memory_than_they_may() {
     let Form::Object(scan) = &reader.form else {
         panic!("an object");
     };
-    assert!(scan.kept.len() <= MAX_LINE);
+    assert!(scan.object().len() <= MAX_LINE + 2);
 }

@@ -5,10 +5,11 @@ use std::task::{Context, Poll};
 
 use ah5_contracts::id::AuditId;
 use ah5_edge::{cookie, dpop};
+use ah5_providers::service::Dialect;
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE,
-    RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    LOCATION, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -18,7 +19,7 @@ use serde_json::json;
 use crate::admission::Permit;
 use crate::plane::Plane;
 use crate::quotas::Quota;
-use crate::request::{Refusal, Relay, RelayError};
+use crate::request::{Refusal, Relay, RelayError, llm};
 
 pub struct AnswerBody {
     kind: Kind,
@@ -41,6 +42,8 @@ pub struct Dress {
     pub quota: Option<Quota>,
     /// For the caller's next proof.
     pub nonce: Option<HeaderValue>,
+    /// The form that the caller's program expects errors in.
+    pub dialect: Option<Dialect>,
 }
 
 pub fn json(status: StatusCode, text: Vec<u8>, audit_id: Option<AuditId>) -> Response<AnswerBody> {
@@ -57,10 +60,24 @@ pub fn json(status: StatusCode, text: Vec<u8>, audit_id: Option<AuditId>) -> Res
     response
 }
 
-pub fn refusal(refusal: &Refusal, audit_id: Option<AuditId>) -> Response<AnswerBody> {
-    let mut response = json(refusal.status, refusal.to_json(audit_id), audit_id);
+/// In the form of a provider of language models, if the caller's program expects that.
+pub fn refusal(
+    refusal: &Refusal,
+    dialect: Option<Dialect>,
+    audit_id: Option<AuditId>,
+) -> Response<AnswerBody> {
+    let text = match dialect {
+        None => refusal.to_json(audit_id),
+        Some(dialect) => llm::error::body(dialect, refusal, audit_id),
+    };
+    let mut response = json(refusal.status, text, audit_id);
     if let Some(seconds) = refusal.retry_after {
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, seconds.into());
+        if dialect.is_some() && seconds > PATIENCE {
+            // Official clients don't wait that long, and would ask again at once.
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
     }
     if let Some(fault) = &refusal.proof {
         let headers = response.headers_mut();
@@ -97,6 +114,15 @@ pub fn health() -> Response<AnswerBody> {
     json(StatusCode::OK, br#"{"status":"ok"}"#.to_vec(), None)
 }
 
+/// The same request belongs elsewhere (RFC 9110 §15.4.9).
+pub fn moved(place: &str) -> Response<AnswerBody> {
+    let mut response = json(StatusCode::PERMANENT_REDIRECT, Vec::new(), None);
+    if let Ok(place) = HeaderValue::from_str(place) {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    response
+}
+
 /// Only callers we know learn which paths exist.
 pub fn not_found(head: &Parts) -> Response<AnswerBody> {
     let message = format!("Route {}:{} not found", head.method, head.uri.path());
@@ -120,6 +146,7 @@ impl Dress {
             cookie: !sticky && !health,
             nonce: None,
             quota: None,
+            dialect: None,
         }
     }
 
@@ -241,4 +268,7 @@ const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const AUDIT_ID: HeaderName = HeaderName::from_static("x-ah5-audit-id");
 /// Whose answer it is: `gateway` or `provider`.
+/// Seconds.
+const PATIENCE: u32 = 60;
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const SOURCE: HeaderName = HeaderName::from_static("x-ah5-source");

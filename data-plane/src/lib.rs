@@ -2,13 +2,14 @@
 //! its snapshot, opens the credential, forwards what was judged, filters the answer and records it.
 //!
 //! Any number of replicas run side by side; the balancer sends an agent wherever it likes. Nothing
-//! here awaits the database on a call's path but approvals, limits per hour and the handing out of
-//! tokens, and nothing here imports the control plane.
+//! here awaits the database on a call's path but approvals, limits per hour, budgets and the handing out
+//! of tokens, and nothing here imports the control plane.
 
 mod admin;
 pub mod admission;
 mod answer;
 mod approvals;
+mod budgets;
 pub mod config;
 mod listener;
 mod metrics;

@@ -13,6 +13,7 @@ use crate::routes::Endpoint;
 
 // Handles are looked up once, not at every call.
 static EXECUTE: LazyLock<Endpoints> = LazyLock::new(|| Endpoints::new("execute"));
+static LLM: LazyLock<Endpoints> = LazyLock::new(|| Endpoints::new("llm"));
 static PROXY: LazyLock<Endpoints> = LazyLock::new(|| Endpoints::new("proxy"));
 
 struct Endpoints {
@@ -25,6 +26,7 @@ struct Endpoints {
 pub fn completed(endpoint: Option<Endpoint>, outcome: &Outcome, took: Duration) {
     let handles = match endpoint {
         Some(Endpoint::Execute) => &*EXECUTE,
+        Some(Endpoint::Llm) => &*LLM,
         _ => &*PROXY,
     };
     match outcome.verdict {

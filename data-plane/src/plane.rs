@@ -14,6 +14,7 @@ use ipnet::IpNet;
 
 use crate::admission::Admission;
 use crate::approvals::Approvals;
+use crate::budgets::Budgets;
 use crate::pauses::Pauses;
 use crate::proofs::Proofs;
 use crate::quotas::Quotas;
@@ -30,6 +31,7 @@ use crate::vending::Vending;
 pub struct Plane {
     pub admission: Arc<Admission>,
     pub approvals: Arc<Approvals>,
+    pub budgets: Arc<Budgets>,
     pub cdn_loop: CdnLoop,
     pub freshener: Arc<Freshener>,
     pub jwt_issuer: String,

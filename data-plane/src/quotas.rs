@@ -85,6 +85,12 @@ impl Quotas {
         }
     }
 
+    /// For what else is counted before a call is sent.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        self.pool.clone()
+    }
+
     /// # Errors
     /// The database does not answer.
     pub async fn take(

@@ -18,6 +18,7 @@ use crate::routes::{self, Endpoint, Found, Right};
 mod approve;
 pub mod authenticate;
 mod body;
+mod budget;
 mod call;
 mod claim;
 mod collect;
@@ -28,6 +29,7 @@ mod follow;
 mod forward;
 mod fresh;
 mod heavy;
+pub mod llm;
 mod location;
 mod mailbox;
 mod meter;
@@ -65,7 +67,7 @@ pub async fn answer(
     let answered = steps(&plane, &mut call, &mut dress, &head, body, peer).await;
     let response = answered.unwrap_or_else(|refusal| {
         let audit_id = call.refused(&plane, &refusal);
-        answer::refusal(&refusal, audit_id)
+        answer::refusal(&refusal, dress.dialect, audit_id)
     });
     dress.quota = call.quota;
     dress.finish(&plane, response)
@@ -80,10 +82,18 @@ async fn steps(
     peer: SocketAddr,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let found = routes::find(&head.method, head.uri.path());
-    if let Some(Found { route, .. }) = &found
+    if let Some(Found { route, rest }) = &found
         && route.right == Right::Open
     {
-        return Ok(answer::health());
+        return Ok(match route.endpoint {
+            Endpoint::LlmMoved => llm::moved(rest, head.uri.query()),
+            _ => answer::health(),
+        });
+    }
+    if let Some(Found { route, rest }) = &found
+        && route.endpoint == Endpoint::Llm
+    {
+        dress.dialect = Some(llm::dialect(rest));
     }
     if !plane.is_fresh() {
         return Err(stale());
@@ -119,6 +129,8 @@ async fn steps(
             }
             parse::envelope(plane, &mut caller, head, envelope).await?
         }
+        Endpoint::Llm if !llm::names_path(found.rest) => return Ok(answer::not_found(head)),
+        Endpoint::Llm => llm::asked(plane, &mut caller, head, found.rest, body).await?,
         Endpoint::ProxyByPath => parse::by_path(plane, &mut caller, head, found.rest, body).await?,
         Endpoint::ProxyByHeader => parse::by_header(plane, &mut caller, head, body).await?,
         Endpoint::Resolve => {
@@ -127,7 +139,7 @@ async fn steps(
             renew(plane, &mut caller)?;
             return resolve::resolve(plane, call, &mut caller, user, &text).await;
         }
-        Endpoint::Health => return Ok(answer::health()),
+        Endpoint::Health | Endpoint::LlmMoved => return Ok(answer::health()),
     };
     call.asked(&asked);
     // 3. May it be done?

@@ -19,6 +19,10 @@ pub struct Route {
 pub enum Endpoint {
     Execute,
     Health,
+    /// A client of language models that knows nothing of us.
+    Llm,
+    /// Where model calls were once made.
+    LlmMoved,
     /// `x-ah5-connection` and `x-ah5-target` say where to.
     ProxyByHeader,
     /// Connection and path are in the path.
@@ -87,7 +91,7 @@ impl Route {
     }
 }
 
-const TABLE: [Route; 5] = [
+const TABLE: [Route; 7] = [
     Route {
         endpoint: Endpoint::Execute,
         methods: Methods::Post,
@@ -107,6 +111,20 @@ const TABLE: [Route; 5] = [
         methods: Methods::Any,
         path: "/proxy/*",
         right: Right::Call,
+        max_body: 0,
+    },
+    Route {
+        endpoint: Endpoint::Llm,
+        methods: Methods::Any,
+        path: "/vault/llm/*",
+        right: Right::Call,
+        max_body: 0,
+    },
+    Route {
+        endpoint: Endpoint::LlmMoved,
+        methods: Methods::Any,
+        path: "/llm/proxy/*",
+        right: Right::Open,
         max_body: 0,
     },
     Route {
@@ -147,6 +165,8 @@ mod tests {
             ("/proxy/", Endpoint::ProxyByHeader, ""),
             ("/v1/proxy/id", Endpoint::ProxyByPath, "id"),
             ("/proxy/id/a%2Fb//c", Endpoint::ProxyByPath, "id/a%2Fb//c"),
+            ("/v1/vault/llm/openai/x", Endpoint::Llm, "openai/x"),
+            ("/v1/llm/proxy/openai/x", Endpoint::LlmMoved, "openai/x"),
             ("/v1/credentials/resolve", Endpoint::Resolve, ""),
         ] {
             assert_eq!(

@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::admin::{self, Admin};
 use crate::admission::Admission;
 use crate::approvals::Approvals;
+use crate::budgets::Budgets;
 use crate::config::{Config, Upstream};
 use crate::listener::Server;
 use crate::pauses::Pauses;
@@ -77,9 +78,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         Box::new(move |workspace, host, port| exempt.is_exempt(workspace, host, port)),
     );
     let origins = config.origin.spellings();
+    let quotas = Arc::new(Quotas::new(&config.database));
     let plane = Arc::new(Plane {
         admission: Admission::new(config.limits),
         approvals,
+        budgets: Arc::new(Budgets::new(quotas.pool())),
         cdn_loop: CdnLoop::new(authority(&config.origin)),
         freshener: keeper.freshener(),
         jwt_issuer: config.jwt_issuer,
@@ -91,7 +94,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         pauses: Pauses::default(),
         proofs,
         published: keeper.published(),
-        quotas: Arc::new(Quotas::new(&config.database)),
+        quotas,
         recorder: spool.recorder(),
         refresher,
         required_via: config.required_via,

@@ -38,6 +38,12 @@ async fn every_part_of_a_policy_can_be_written_and_read_back() {
         (status, &written["rateLimits"]["maxRequestsPerHour"]),
         (200, &json!(9))
     );
+    let budget = json!({"rateLimits": {"maxCostCentsPerDay": 500, "unmetered": ["web_search"]}});
+    let (status, written, _) = put("rate-limits", budget.clone()).await;
+    assert_eq!(
+        (status, &written["rateLimits"]),
+        (200, &budget["rateLimits"])
+    );
     assert_eq!(
         put("rate-limits", json!({})).await.1["rateLimits"],
         Value::Null
@@ -83,6 +89,11 @@ async fn every_part_of_a_policy_can_be_written_and_read_back() {
             "rate-limits",
             json!({"rateLimits": {"maxRequestsPerHour": 0}}),
             "body/rateLimits/maxRequestsPerHour must be >= 1",
+        ),
+        (
+            "rate-limits",
+            json!({"rateLimits": {"maxTokensPerDay": 1.5}}),
+            "body/rateLimits/maxTokensPerDay must be integer",
         ),
         (
             "time-windows",

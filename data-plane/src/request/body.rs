@@ -10,13 +10,15 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::Refusal;
-use super::parse::{Asked, AskedBody};
+use super::parse::{Asked, AskedBody, Form};
 use crate::admission::Permit;
 
 /// From the first to the last byte.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// What rules may be made to read.
 const MAX_HELD: usize = 10 * 1024 * 1024;
+/// Pictures and long conversations.
+pub const MAX_LLM: usize = 32 * 1024 * 1024;
 
 /// # Errors
 /// 400, 408, 413 or 415; 503 when there is no memory for it.
@@ -83,10 +85,14 @@ pub async fn hold(asked: &mut Asked<'_>, permit: &mut Permit) -> Result<(), Refu
         }
     };
     let declared = usize::try_from(declared.unwrap_or(0)).unwrap_or(usize::MAX);
-    if declared > MAX_HELD {
+    let max = match asked.form {
+        Form::Llm(_) => MAX_LLM,
+        _ => MAX_HELD,
+    };
+    if declared > max {
         return Err(too_large());
     }
-    let read = timeout(DEADLINE, collect(body, declared, MAX_HELD, permit)).await;
+    let read = timeout(DEADLINE, collect(body, declared, max, permit)).await;
     let bytes = read.unwrap_or_else(|_| Err(late()))?;
     asked.body = AskedBody::Bytes(bytes, None);
     Ok(())

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::authenticate::Person;
+use super::llm::usage::Usage;
 use super::parse::Asked;
 use super::{Caller, Identity, Kind, Refusal};
 use crate::metrics;
@@ -79,6 +80,8 @@ pub struct Outcome {
     pub scrubbed: u64,
     /// Links of ours that act and were taken out of the answer.
     pub links_removed: usize,
+    /// Tokens of a language model.
+    pub usage: Option<Usage>,
     /// What went wrong, in a fixed word.
     pub fault: Option<&'static str>,
 }
@@ -267,6 +270,11 @@ impl Call {
         }
         if outcome.links_removed > 0 {
             details["ownLinksRemoved"] = outcome.links_removed.into();
+        }
+        if let Some(usage) = &outcome.usage {
+            details["usage"] = json!({
+                "model": usage.model, "inputTokens": usage.input, "outputTokens": usage.output,
+            });
         }
         self.what.add_to(&mut details);
         if !self.what.dropped_headers.is_empty() {

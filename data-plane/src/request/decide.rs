@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::claim::Claim;
 use super::parse::{Asked, AskedBody};
-use super::{Call, Caller, Refusal, mailbox, renewal};
+use super::{Call, Caller, Refusal, budget, mailbox, renewal};
+use crate::budgets::Claims;
 use crate::quotas::Toll;
 use crate::snapshot::{Policy, Workspace};
 
@@ -26,6 +27,8 @@ pub struct Judged<'h> {
     pub limits: Limits,
     /// What it takes of its policies' hours.
     pub toll: Option<Toll>,
+    /// What it asks of their budgets.
+    pub claims: Option<Claims>,
     /// What rules replaced in the body.
     pub redactions: Vec<Redaction>,
     /// What the answer must lose.
@@ -81,6 +84,7 @@ pub fn decide<'h>(
     }
     let (limits, body) = (combined.limits, combined.body.take());
     let toll = toll(&combined, policies, caller.workspace_id);
+    let budgeted = std::mem::take(&mut combined.budgeted);
     let redactions = std::mem::take(&mut combined.redactions);
     let filter = filter(
         caller,
@@ -94,11 +98,17 @@ pub fn decide<'h>(
     if let (Some(body), AskedBody::Bytes(bytes, _)) = (body, &mut asked.body) {
         *bytes = Bytes::from(body);
     }
+    let budgeted: Vec<&Policy> = budgeted.iter().filter_map(|at| policies.get(*at)).collect();
+    let claims = match budgeted.is_empty() {
+        true => None,
+        false => budget::claims(caller, &asked, &budgeted, call.began())?,
+    };
     Ok(Judged {
         asked,
         claim,
         limits,
         toll,
+        claims,
         redactions,
         filter,
         needs,

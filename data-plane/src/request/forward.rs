@@ -10,7 +10,7 @@ use http::Response;
 use super::approve::{lost, unavailable};
 use super::meter::Sent;
 use super::unseal::{Exchange, Unsealed};
-use super::{Call, Refusal, follow, renewal, toll};
+use super::{Call, Refusal, budget, follow, renewal, toll};
 use crate::approvals::{Held, Redemption};
 use crate::plane::Plane;
 
@@ -22,8 +22,8 @@ pub struct Provider {
 }
 
 /// # Errors
-/// 403 for a target that no call may go to, 429 when a policy's hour is used up or the provider has asked
-/// for a pause, 413, 502 or 504 when the provider gave no answer, 503 when the call can't be recorded as
+/// 403 for a target that no call may go to, 429 when a policy's hour or budget is used up or the
+/// provider has asked for a pause, 413, 502 or 504 when the provider gave no answer, 503 when the call can't be recorded as
 /// its policy demands; also 403 when the call stopped being allowed while it was made: its answer then
 /// stays here.
 pub async fn forward(
@@ -35,14 +35,19 @@ pub async fn forward(
     let Unsealed {
         request,
         scrubber,
-        exchange,
+        mut exchange,
         toll,
+        claims,
         account,
     } = unsealed;
     // Before anything is used up for a call that is not made.
     check_pause(plane, &exchange)?;
     let mut taken = match &toll {
         Some(toll) => Some(toll::pay(plane, call, toll).await?),
+        None => None,
+    };
+    let mut reserved = match &claims {
+        Some(claims) => Some(budget::reserve(plane, claims).await?),
         None => None,
     };
     call.intend(plane).await?;
@@ -57,6 +62,9 @@ pub async fn forward(
     }
     if let Some(taken) = &mut taken {
         taken.sending();
+    }
+    if let Some(reserved) = &mut reserved {
+        reserved.sending();
     }
     call.sending(&plane.recorder);
     let sending = plane.upstreams.send(exchange.key, request);
@@ -73,6 +81,9 @@ pub async fn forward(
                 if let Some(taken) = &mut taken {
                     taken.not_sent();
                 }
+                if let Some(reserved) = &mut reserved {
+                    reserved.not_sent();
+                }
                 if let Some(held) = held {
                     held.release().await;
                 }
@@ -80,6 +91,7 @@ pub async fn forward(
             return Err(refused(&error, &exchange.sent));
         }
     };
+    exchange.reserved = reserved;
     call.answered(response.status().as_u16(), exchange.sent.bytes());
     if let Some(held) = held {
         held.executed();

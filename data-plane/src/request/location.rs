@@ -3,6 +3,7 @@
 use ah5_policy::CanonicalUrl;
 use http::header::{HeaderMap, HeaderValue, LOCATION};
 
+use super::parse::Form;
 use super::unseal::Exchange;
 
 /// A redirect within the connection leads back through us; one out of it leads nowhere.
@@ -19,7 +20,11 @@ pub fn point_at_us(headers: &mut HeaderMap, exchange: &Exchange) {
     };
     let base = exchange.base.path().trim_end_matches('/').len();
     let rest = &target.path_and_query()[base..];
-    let ours = format!("/v1/proxy/{}{rest}", exchange.key.connection);
+    let route = match exchange.form {
+        Form::Llm(_) => "vault/llm",
+        Form::Download | Form::Envelope | Form::Proxy | Form::Raw => "proxy",
+    };
+    let ours = format!("/v1/{route}/{}{rest}", exchange.key.connection);
     if let Ok(ours) = HeaderValue::from_str(&ours) {
         headers.insert(LOCATION, ours);
     }

@@ -7,6 +7,7 @@ use ah5_contracts::id::{AgentId, ApprovalId, ConnectionId};
 use ah5_contracts::policy::Method;
 use ah5_policy::CanonicalUrl;
 use ah5_providers::headers::Source;
+use ah5_providers::service::Dialect;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
@@ -59,6 +60,8 @@ pub enum Form {
     Download,
     /// JSON around the provider's answer.
     Envelope,
+    /// The provider's answer itself, and ours in its form.
+    Llm(Dialect),
     /// The provider's answer itself.
     Proxy,
     /// The provider's answer itself if it is a success, an envelope otherwise.
@@ -82,10 +85,15 @@ impl Asked<'_> {
 // === impl Form ===
 
 impl Form {
+    /// Whether the request itself is the provider's.
+    pub const fn is_transparent(self) -> bool {
+        matches!(self, Self::Llm(_) | Self::Proxy)
+    }
+
     pub const fn source(self) -> Source {
         match self {
             Self::Download | Self::Envelope | Self::Raw => Source::Envelope,
-            Self::Proxy => Source::Transparent,
+            Self::Llm(_) | Self::Proxy => Source::Transparent,
         }
     }
 }
@@ -191,7 +199,7 @@ pub async fn by_header<'h>(
     proxied(caller, head, connection, url, body)
 }
 
-fn proxied<'h>(
+pub fn proxied<'h>(
     caller: &Caller,
     head: &'h Parts,
     connection: ConnectionId,

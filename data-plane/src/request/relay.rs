@@ -19,9 +19,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::call::Outcome;
+use super::llm::usage;
 use super::unseal::Exchange;
 use super::{Call, Refusal};
 use crate::admission::Permit;
+use crate::budgets::Reserved;
 use crate::plane::Plane;
 use crate::streams::Registration;
 
@@ -44,6 +46,8 @@ pub struct Relay {
     ending: Option<Ending>,
     /// The call's place and memory, kept until the last of the answer has left.
     permit: Option<Permit>,
+    /// Of language models.
+    usage: Option<Box<usage::Reader>>,
     /// Only for answers that make the agent wait.
     watch: Option<Registration>,
 }
@@ -105,8 +109,14 @@ impl Relay {
             out: 0,
             ending: Some(ending),
             permit: Some(permit),
+            usage: None,
             watch: None,
         }
+    }
+
+    /// Counts what the answer took, as it passes.
+    pub fn read_usage(&mut self, content_type: &str) {
+        self.usage = Some(Box::new(usage::Reader::new(content_type)));
     }
 
     /// Filters from here on.
@@ -202,6 +212,9 @@ impl Relay {
     fn filter(&mut self, piece: Bytes, end: bool) -> Result<Bytes, RelayError> {
         let left = self.left.checked_sub(piece.len() as u64);
         self.left = left.ok_or(RelayError::TooLarge)?;
+        if let Some(usage) = &mut self.usage {
+            usage.push(&piece);
+        }
         let piece = self
             .scrubber
             .push(piece, end)
@@ -251,16 +264,42 @@ impl Relay {
         let Some(ending) = self.ending.take() else {
             return;
         };
+        let Ending {
+            plane,
+            call,
+            exchange,
+            status,
+        } = ending;
+        let usage = self.usage.as_mut().and_then(|usage| usage.usage());
+        let is_whole = verdict == Verdict::Allowed;
+        settle(
+            exchange.reserved,
+            status,
+            usage.as_ref().filter(|_| is_whole),
+        );
         let outcome = Outcome {
             verdict,
-            upstream_status: Some(ending.status),
-            bytes_in: ending.exchange.sent.bytes(),
+            upstream_status: Some(status),
+            bytes_in: exchange.sent.bytes(),
             bytes_out: self.out,
             scrubbed: self.scrubber.hits(),
             links_removed: self.guard.masked(),
+            usage,
             fault,
         };
-        ending.call.completed(&ending.plane, &outcome);
+        call.completed(&plane, &outcome);
+    }
+}
+
+/// What can't be known stays as it was reserved. `usage` is that of a whole answer.
+fn settle(reserved: Option<Reserved>, status: u16, usage: Option<&usage::Usage>) {
+    let Some(reserved) = reserved else {
+        return;
+    };
+    match (status, usage) {
+        (400..500, _) => reserved.refused(),
+        (_, Some(usage)) => reserved.used(usage),
+        (_, None) => {}
     }
 }
 

@@ -9,6 +9,7 @@ use ah5_policy::response::content::is_event_stream;
 use ah5_policy::stream::StreamFilter;
 use ah5_providers::headers::{Redirect, forward_response, redirect};
 use ah5_providers::scrub::Scrubber;
+use ah5_providers::service::Category;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
 };
@@ -44,8 +45,9 @@ pub async fn reply(
     check_redirect(&head.headers, &exchange.url, &scrubber)?;
     check_coding(&head.headers)?;
     let mut headers = forward_response(&head.headers, &exchange.url);
-    let form = exchange.form;
-    if form == Form::Proxy {
+    let (form, category) = (exchange.form, exchange.category);
+    let is_budgeted = exchange.reserved.is_some();
+    if form.is_transparent() {
         location::point_at_us(&mut headers, &exchange);
     }
     // Last, so that no spelling is made after it was looked for.
@@ -71,7 +73,11 @@ pub async fn reply(
         exchange,
         status: head.status.as_u16(),
     };
-    let relay = Relay::new(body, scrubber, ending, permit);
+    let mut relay = Relay::new(body, scrubber, ending, permit);
+    let is_model = category == Category::Llm || matches!(form, Form::Llm(_)) || is_budgeted;
+    if is_model && head.status.is_success() {
+        relay.read_usage(content_type(&headers));
+    }
     match form {
         Form::Download | Form::Raw if head.status.is_success() => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -90,7 +96,7 @@ pub async fn reply(
                 _ => wrapped,
             });
         }
-        Form::Proxy => {}
+        Form::Llm(_) | Form::Proxy => {}
     }
     as_it_is(relay, head.status, headers, filter).await
 }

@@ -13,6 +13,7 @@ use ah5_policy::{CanonicalUrl, Redaction};
 use ah5_providers::headers::{Forwarded, forward_request};
 use ah5_providers::inject::{InjectError, inject};
 use ah5_providers::scrub::Scrubber;
+use ah5_providers::service::Category;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::SealContext;
 use bytes::Bytes;
@@ -20,12 +21,14 @@ use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{Request, Uri};
 
+use super::body::MAX_LLM;
 use super::claim::Claim;
 use super::decide::{Judged, header_refused};
 use super::meter::{Meter, Metered, Sent, too_large};
 use super::parse::{AskedBody, Form};
 use super::renewal::Account;
 use super::{Call, Caller, Refusal};
+use crate::budgets::{Claims, Reserved};
 use crate::plane::Plane;
 use crate::quotas::Toll;
 use crate::snapshot::Connection;
@@ -37,6 +40,8 @@ pub struct Unsealed {
     pub exchange: Exchange,
     /// To be paid before it is sent.
     pub toll: Option<Toll>,
+    /// To be reserved before it is sent.
+    pub claims: Option<Claims>,
     pub account: Account,
 }
 
@@ -48,12 +53,16 @@ pub struct Exchange {
     /// Where the connection's URLs begin.
     pub base: CanonicalUrl,
     pub form: Form,
+    /// Of the service.
+    pub category: Category,
     pub method: Method,
     pub max_response: u64,
     pub sent: Sent,
     /// The agent is still sending the request's body.
     pub uploads: bool,
     pub redactions: Vec<Redaction>,
+    /// Of budgets, until it is known what the call took.
+    pub reserved: Option<Reserved>,
     pub filter: Option<Arc<ResponseFilter>>,
     /// The provider speaks another protocol, and the status is our word for what it said.
     pub translated: bool,
@@ -79,6 +88,7 @@ pub fn unseal(
         claim,
         limits,
         toll,
+        claims,
         redactions,
         filter,
         needs: _,
@@ -90,7 +100,10 @@ pub fn unseal(
     plane.cdn_loop.forward(&head.headers, &mut headers);
     // What comes back coded could hold the credential where nobody sees it.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let max = limits.max_payload_bytes.unwrap_or(DEFAULT_LIMIT);
+    let max = limits.max_payload_bytes.unwrap_or(match asked.form {
+        Form::Llm(_) => MAX_LLM as u64,
+        _ => DEFAULT_LIMIT,
+    });
     let uploads = matches!(asked.body, AskedBody::Stream(..));
     let kept = match &asked.body {
         AskedBody::None => Some(Bytes::new()),
@@ -116,11 +129,13 @@ pub fn unseal(
         base: connection.base.clone(),
         url: asked.url,
         form: asked.form,
+        category: connection.service.category,
         method: asked.method,
         max_response: limits.max_response_bytes.unwrap_or(DEFAULT_LIMIT),
         sent,
         uploads,
         redactions,
+        reserved: None,
         filter,
         translated: false,
     };
@@ -129,6 +144,7 @@ pub fn unseal(
         scrubber,
         exchange,
         toll,
+        claims,
         account,
     })
 }

@@ -7,6 +7,7 @@ use ah5_contracts::policy::{DefaultMode, StepUp};
 use serde_json::Value;
 
 use crate::allowlist::Allowlist;
+use crate::budgets::{self, Budgets};
 use crate::constraints::Constraints;
 use crate::decide::Limits;
 use crate::pattern::Patterns;
@@ -41,6 +42,7 @@ pub struct PolicySource<'a> {
 pub struct CompiledPolicy {
     pub(crate) allowlist: Allowlist,
     pub(crate) brokers: bool,
+    pub(crate) budgets: Budgets,
     pub(crate) constraints: Option<Constraints>,
     pub(crate) default_mode: DefaultMode,
     /// Whether agents may ask for fields that response rules take out.
@@ -92,13 +94,15 @@ impl CompiledPolicy {
         let rules = Rules::compile(source.rules, patterns, fold_paths)?;
         let lists = |wanted: &str| source.allowed_models.iter().any(|model| model == wanted);
         let constraints = source.provider_constraints.filter(|c| !c.is_null());
+        let (limits, budgets) = limits(source.rate_limits)?;
         Ok(Self {
             allowlist,
             brokers: lists("B"),
+            budgets,
             constraints: constraints.map(Constraints::compile).transpose()?,
             default_mode: default_mode(source.default_mode)?,
             field_step_up: rules.field_step_up,
-            limits: limits(source.rate_limits)?,
+            limits,
             request_rules: rules.request,
             response_rules: rules.response,
             step_up: step_up(source.step_up)?,
@@ -110,7 +114,7 @@ impl CompiledPolicy {
     /// Whether a decision depends on the request's body: then the body must be at hand.
     #[must_use]
     pub fn reads_bodies(&self) -> bool {
-        self.constraints.is_some() || self.request_rules.read_bodies()
+        self.constraints.is_some() || self.request_rules.read_bodies() || !self.budgets.is_empty()
     }
 
     /// Whether what is allowed depends on the hour.
@@ -147,12 +151,19 @@ impl CompiledPolicy {
             && self.allowlist.names_everything()
             && self.request_rules.is_empty()
             && self.response_rules.is_empty()
+            && self.budgets.is_empty()
     }
 
     /// # Errors
     /// What to tell a caller outside the time windows; `now` in seconds since 1970-01-01 UTC.
     pub fn check_hours(&self, now: i64) -> Result<(), String> {
         self.windows.check(now)
+    }
+
+    /// What language models may use.
+    #[must_use]
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     #[must_use]
@@ -239,30 +250,23 @@ impl CompileError {
     }
 }
 
-fn limits(stored: Option<&Value>) -> Result<Limits, CompileError> {
+fn limits(stored: Option<&Value>) -> Result<(Limits, Budgets), CompileError> {
     let mut limits = Limits::default();
     let Some(stored) = stored.filter(|stored| !stored.is_null()) else {
-        return Ok(limits);
+        return Ok((limits, Budgets::default()));
     };
     let slots = [
         ("maxRequestsPerHour", &mut limits.max_requests_per_hour),
         ("maxPayloadSizeBytes", &mut limits.max_payload_bytes),
         ("maxResponseSizeBytes", &mut limits.max_response_bytes),
     ];
-    let stored = Stored::object(
-        stored,
-        "rateLimits",
-        &slots.each_ref().map(|(name, _)| *name),
-    )?;
+    let names = slots.each_ref().map(|(name, _)| *name);
+    let known = [names.as_slice(), budgets::MEMBERS.as_slice()].concat();
+    let stored = Stored::object(stored, "rateLimits", &known)?;
     for (name, slot) in slots {
-        *slot = match stored.get(name).map(Value::as_u64) {
-            None => None,
-            Some(Some(limit)) if limit >= 1 => Some(limit),
-            Some(Some(_)) => return Err(stored.error(name, "must be >= 1")),
-            Some(None) => return Err(stored.error(name, "must be integer")),
-        };
+        *slot = budgets::whole(&stored, name)?;
     }
-    Ok(limits)
+    Ok((limits, Budgets::compile(&stored)?))
 }
 
 fn default_mode(text: &str) -> Result<DefaultMode, CompileError> {

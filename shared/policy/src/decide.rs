@@ -65,6 +65,8 @@ pub struct Combined {
     pub limits: Limits,
     /// Policies whose hours the call counts in, in the order given, with what they hold.
     pub hourly: Vec<(usize, u64)>,
+    /// Policies with budgets that the call is under, in the order given.
+    pub budgeted: Vec<usize>,
     /// For how many calls it counts there: a batch is as many as it carries.
     pub calls: u32,
     /// Which of the policies decided, counted from 0 in the order given.
@@ -143,6 +145,8 @@ fn combine(
         all.limits = all.limits.tighten(policy.limits);
         let hour = policy.limits.max_requests_per_hour;
         all.hourly.extend(hour.map(|hour| (*at, hour)));
+        all.budgeted
+            .extend((!policy.budgets.is_empty()).then_some(*at));
         let leave_out = |label: &str| verdict.lets_through(label, facts);
         let rules = &policy.response_rules;
         rules.select_into(target, leave_out, &mut all.response);
@@ -218,6 +222,7 @@ impl Combined {
             decision: Decision::Deny { reason, hint, rule },
             limits: Limits::default(),
             hourly: Vec::new(),
+            budgeted: Vec::new(),
             calls: 1,
             policy: None,
             label: None,

@@ -6,6 +6,7 @@
 
 pub mod allowlist;
 pub mod body;
+pub mod budgets;
 pub mod compile;
 mod condition;
 pub mod constraints;

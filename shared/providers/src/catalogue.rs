@@ -28,6 +28,14 @@ pub fn find(id: &str) -> Option<&'static Service> {
     CATALOGUE.by_id.get(id).map(|&at| &CATALOGUE.services[at])
 }
 
+/// The service of language models of this name.
+#[must_use]
+pub fn llm(name: &str) -> Option<&'static Service> {
+    services()
+        .iter()
+        .find(|service| service.llm.as_ref().is_some_and(|llm| llm.name == name))
+}
+
 /// How a provider does OAuth, if it does.
 #[must_use]
 pub fn oauth(provider: &str) -> Option<&'static OAuth> {

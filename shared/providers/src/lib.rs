@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod custom;
 pub mod headers;
 pub mod inject;
+pub mod models;
 pub mod oauth;
 pub mod scrub;
 pub mod service;

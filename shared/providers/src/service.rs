@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use serde::Deserialize;
 
 use crate::inject::{InjectError, inject};
+use crate::models::Spec;
 
 #[derive(Debug)]
 pub struct Service {
@@ -57,6 +58,10 @@ pub struct Service {
     pub probe: Option<Probe>,
     /// Where the probe's answer says whose account it is.
     pub account: Option<Account>,
+    /// Its language models, as far as they are known.
+    pub models: Vec<Spec>,
+    /// Its models are called by clients that know only a base URL and a key.
+    pub llm: Option<Llm>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -144,6 +149,26 @@ pub struct Account {
     pub email: Vec<String>,
     #[serde(default)]
     pub display_name: Vec<String>,
+}
+
+/// A service of language models.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Llm {
+    /// As in `/v1/vault/llm/{name}`.
+    pub name: String,
+    /// What its paths begin with; clients may leave it out.
+    pub base_path: String,
+    pub dialect: Dialect,
+}
+
+/// How requests, answers, errors and usage are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    Anthropic,
+    Gemini,
+    Openai,
 }
 
 /// A cheap call that tells whether a credential is good.

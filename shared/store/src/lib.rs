@@ -51,6 +51,7 @@ pub mod workspaces;
 
 // The data plane's reads and its spool.
 pub mod audit_spool;
+pub mod budgets;
 mod call_counts;
 pub mod dpop_proofs;
 pub mod listen;

@@ -7,6 +7,7 @@ mod connection;
 mod echo;
 mod journal;
 mod leak;
+mod llm;
 mod odd;
 mod query;
 mod remote;

@@ -39,7 +39,8 @@ pub async fn set_rate_limits(
     let mut limits = input.value("rateLimits").cloned();
     if let Some(limits) = &mut limits {
         whole_numbers(limits);
-        if limits.is_object() && limits.get("maxRequestsPerHour").is_none() {
+        let limited = |name: &str| limits.get(name).is_some();
+        if limits.is_object() && !LIMITS.iter().any(|name| limited(name)) {
             let text = "maxRequestsPerHour is required when setting rate limits";
             return Err(AppError::bad_request(text));
         }
@@ -127,6 +128,15 @@ pub async fn set_provider_constraints(
     })
     .await
 }
+
+/// One of them must be set: the other members of `rateLimits` only say more about calls that are limited.
+const LIMITS: [&str; 5] = [
+    "maxRequestsPerHour",
+    "maxTokensPerHour",
+    "maxTokensPerDay",
+    "maxCostCentsPerDay",
+    "maxCostCentsPerMonth",
+];
 
 fn required<'i>(input: &'i Input, name: &str) -> Result<&'i Value, AppError> {
     input

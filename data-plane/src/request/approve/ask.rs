@@ -15,8 +15,9 @@ use super::{bare_url, digest, grants, unavailable};
 use crate::answer::{self, AnswerBody};
 use crate::plane::Plane;
 use crate::request::decide::Needs;
+use crate::request::llm::question::Message;
 use crate::request::parse::{Asked, AskedBody, Form};
-use crate::request::{Call, Caller, Refusal};
+use crate::request::{Call, Caller, Refusal, llm};
 
 /// The body of a 202.
 #[derive(Serialize)]
@@ -65,6 +66,14 @@ pub async fn ask(
     let question = plane.approvals.ask(&question).await.map_err(unavailable)?;
     let question = question.ok_or_else(too_many)?;
     let audit_id = call.asks(plane, question.id, question.is_new);
+    if let Form::Llm(dialect) = asked.form {
+        let message = Message {
+            id: question.id,
+            reason: &needs.reason,
+            hint: &hint(asked, needs),
+        };
+        return Ok(llm::question::answer(asked, dialect, &message, audit_id));
+    }
     let offer = offer(&question, asked, needs, audit_id);
     let text = serde_json::to_vec(&offer).map_err(Refusal::internal)?;
     Ok(answer::json(StatusCode::ACCEPTED, text, audit_id))
@@ -90,7 +99,7 @@ fn offer<'a>(
 
 /// How to send the same request again.
 fn hint(asked: &Asked<'_>, needs: &Needs) -> String {
-    if asked.form == Form::Proxy {
+    if asked.form.is_transparent() {
         return "This request requires approval. Once approved, re-submit the same request with \
                 header x-ah5-approval-id set to this approvalRequestId."
             .to_owned();

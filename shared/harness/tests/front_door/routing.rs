@@ -17,6 +17,7 @@ async fn agents_calls_go_to_data_planes_and_the_rest_to_the_control_plane() {
         "/v1/vault/execute",
         "/vault/execute",
         "/v1/vault/llm/openai/v1/chat/completions",
+        "/v1/llm/proxy/openai/v1/models",
         "/v1/proxy",
         "/proxy",
         "/v1/proxy/c/some/path?q=1",

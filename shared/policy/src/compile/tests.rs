@@ -226,3 +226,42 @@ fn limits_are_taken_and_checked() {
     columns.limits = Some(json!({"maxPayloadSizeBytes": 0}));
     assert!(columns.compile().is_err());
 }
+
+#[test]
+fn budgets_are_tokens_and_millionths_of_a_dollar() {
+    let compile = |limits: Value| {
+        let columns = Columns {
+            limits: Some(limits),
+            ..Columns::default()
+        };
+        columns.compile()
+    };
+    let policy =
+        compile(json!({"maxTokensPerDay": 7, "maxCostCentsPerMonth": 3, "unmetered": ["mcp"]}));
+    let policy = policy.unwrap();
+    assert!(policy.reads_bodies() && !policy.is_unfiltered());
+    let budgets = policy.budgets();
+    let caps: Vec<_> = budgets
+        .caps
+        .iter()
+        .map(|cap| (cap.kind.as_str(), cap.limit))
+        .collect();
+    assert_eq!(caps, [("tokens_day", 7), ("cost_month", 30_000)]);
+    assert!(budgets.names("mcp") && !budgets.names("mc"));
+    for bad in [
+        json!({"maxTokensPerHour": 0}),
+        json!({"maxCostCentsPerDay": 1.5}),
+        json!({"maxCostCentsPerDay": u64::MAX}),
+        json!({"maxTokensPerYear": 1}),
+        json!({"maxTokensPerDay": 1, "unmetered": [""]}),
+        json!({"maxTokensPerDay": 1, "unmetered": [1]}),
+    ] {
+        assert!(compile(bad.clone()).is_err(), "{bad}");
+    }
+    assert!(
+        compile(json!({"maxRequestsPerHour": 1}))
+            .unwrap()
+            .budgets()
+            .is_empty()
+    );
+}

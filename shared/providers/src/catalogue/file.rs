@@ -13,7 +13,10 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use crate::headers::is_common;
-use crate::service::{Account, CapabilityUrls, Category, Credential, Probe, Scope, Service, Slot};
+use crate::models::Spec;
+use crate::service::{
+    Account, CapabilityUrls, Category, Credential, Llm, Probe, Scope, Service, Slot,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +62,9 @@ pub(super) struct ServiceFile {
     capability_urls: Vec<CapabilityFile>,
     probe: Option<ProbeFile>,
     account: Option<Account>,
+    llm: Option<Llm>,
+    #[serde(default)]
+    models: Vec<Spec>,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +135,8 @@ impl ServiceFile {
             capability_urls: capability_urls.collect::<Result<_, _>>()?,
             account: checked_account(self.account, self.probe.is_some())?,
             probe: self.probe.map(ProbeFile::check).transpose()?,
+            llm: self.llm.map(checked_llm).transpose()?,
+            models: self.models,
             id: self.id,
             provider: self.provider,
             display_name: self.display_name,
@@ -251,6 +259,14 @@ fn checked_account(account: Option<Account>, is_probed: bool) -> Result<Option<A
         }
     }
     Ok(account)
+}
+
+fn checked_llm(llm: Llm) -> Result<Llm, String> {
+    let base = llm.base_path.as_str();
+    let is_base = base.is_empty() || (base.starts_with('/') && !base.ends_with('/'));
+    let good = is_base && !llm.name.is_empty() && llm.name.bytes().all(is_letter);
+    let fault = || "llm: name or base_path won't do".to_owned();
+    good.then_some(llm).ok_or_else(fault)
 }
 
 fn checked_slot(slot: Slot) -> Result<Slot, String> {

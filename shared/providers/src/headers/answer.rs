@@ -71,7 +71,7 @@ fn answers(name: &str) -> bool {
 }
 
 /// Answers. Never `set-cookie`, and nothing that tells of hops behind the provider.
-const ANSWERS: [&str; 24] = [
+const ANSWERS: [&str; 25] = [
     "accept-ranges",
     "age",
     "allow",
@@ -92,6 +92,7 @@ const ANSWERS: [&str; 24] = [
     "ratelimit",
     "request-id",
     "retry-after",
+    "retry-after-ms",
     "sunset",
     "vary",
     "x-request-id",

@@ -123,7 +123,7 @@ impl Journal {
 
     pub(super) fn body(&self, seq: u64, body: &Bytes, length: u64, complete: bool) {
         self.change(seq, |entry| {
-            entry.body = body.clone();
+            entry.body = Bytes::copy_from_slice(&body[..body.len().min(MAX_KEPT)]);
             entry.body_length = length;
             entry.body_complete = complete;
         });
@@ -236,6 +236,8 @@ mod encoded {
 
 const MAX_ENTRIES: usize = 20_000;
 const MAX_BYTES: usize = 64 << 20;
+/// Of one body: whoever asks reads it with all the rest.
+const MAX_KEPT: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

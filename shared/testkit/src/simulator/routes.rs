@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::body::{Body, Cut};
 use super::connection::Received;
 use super::query::Query;
-use super::{Shared, echo, leak, odd, stream};
+use super::{Shared, echo, leak, llm, odd, stream};
 
 /// `GET` reads the journal (`?after=SEQ`: only what came later), `DELETE` clears it. Neither is
 /// written down.
@@ -16,6 +16,9 @@ pub(super) const JOURNAL: &str = "/__simulator/journal";
 /// # Errors
 /// The connection is closed without an answer: that is what was asked for.
 pub(super) async fn answer(shared: &Shared, received: &Received) -> Result<Response<Body>, Cut> {
+    if let Some(answer) = llm::answer(received) {
+        return Ok(answer);
+    }
     let query = Query::parse(received.query());
     let path = received.path().trim_start_matches('/');
     let path = path.strip_prefix("v2/").unwrap_or(path);

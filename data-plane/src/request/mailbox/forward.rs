@@ -8,6 +8,7 @@ use ah5_mail::{Fault, Way};
 use ah5_net::client::Failure;
 use ah5_net::{PoolKey, ResponseBody};
 use ah5_providers::scrub::Scrubber;
+use ah5_providers::service::Category;
 use ah5_store::refreshes::Seen;
 use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
@@ -172,6 +173,9 @@ fn exchange(
         redactions,
         filter,
         translated: true,
+        category: Category::Data,
+        // Budgets are for models.
+        reserved: None,
     };
     Ok((exchange, toll))
 }

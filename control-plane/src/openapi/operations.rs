@@ -334,7 +334,7 @@ pub const EVERY: &[Operation] = &[
     gives("GET /v1/approvals/{id}/rule", "The rule that would allow calls like it from now on", &[("policyId", "uuid"), ("rule", "object"), ("position", "integer"), ("open", "[string]")]),
     gives("POST /v1/approvals/{id}/rule", "Saves that rule, as it was shown", POLICY).takes(&[("rule", "object"), ("position", "integer")]),
     gives("GET /v1/audit", "The trail, newest first", &[("events", "[Event]"), ("nextCursor?", "string|null")]).asks(FILTER),
-    Operation::new("GET /v1/audit/export", "The trail as a file", Answer::Text(&["text/csv", "application/json"])).asks(EXPORT),
+    Operation::new("GET /v1/audit/export", "The trail as a file", Answer::Text(&["text/csv", "application/json", "application/x-ndjson"])).asks(EXPORT),
     Operation::new("GET /v1/activity", "What agents did lately", Answer::Named("object")).asks(FILTER),
     Operation::new("GET /v1/dashboard/summary", "The workspace in figures", Answer::Named("object")),
     gives("GET /v1/workspaces", "Workspaces that the person belongs to", &[("workspaces", "[object]")]),

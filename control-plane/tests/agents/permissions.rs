@@ -88,7 +88,8 @@ async fn an_agent_asks_once_for_what_it_does_not_have() {
             "body/policyTier must be equal to one of the allowed values",
         ),
     ] {
-        assert_eq!(of(&ask(&world, &agent, &body).await), (400, fault(text)));
+        let (status, refusal) = of(&ask(&world, &agent, &body).await);
+        assert_eq!((status, &refusal["error"]), (400, &json!(text)));
     }
     let shown = listed(&world, "").await;
     assert_eq!(

@@ -166,6 +166,7 @@ fn body(route: &Route) -> Option<Value> {
         (&Method::PATCH, "/agent-permission-requests/{id}/approve-complete") => {
             json!({"connectionId": NOTHING})
         }
+        (&Method::POST, "/approvals/{id}/rule") => json!({"rule": {}, "position": 0}),
         (&Method::PUT, "/connections/{id}/label") => json!({"label": "mine"}),
         (&Method::POST, "/connections/{id}/lookup") => json!({"type": "channels"}),
         (&Method::PUT, "/policies/{id}") => json!({"defaultMode": "read_only"}),

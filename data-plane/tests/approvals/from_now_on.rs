@@ -21,14 +21,12 @@ impl Asking {
         self.world.owner.post(&path, proposal).await.unwrap()
     }
 
-    /// At every data plane.
-    async fn statuses(&self, path: &str, body: &Value) -> Vec<u16> {
-        let mut statuses = Vec::new();
+    /// The same at every data plane.
+    async fn expect(&self, status: u16, path: &str, body: &Value) {
         for plane in &self.world.planes {
             let answer = plane.send(self.post(path, body)).await.unwrap();
-            statuses.push(answer.status.as_u16());
+            assert_eq!(answer.status, status, "{path} {body}: {}", answer.text());
         }
-        statuses
     }
 }
 
@@ -43,10 +41,8 @@ async fn a_call_like_the_one_that_was_shown_passes_and_another_is_still_asked_ab
         (&json!(0), &json!(asking.policy))
     );
     // Nobody has saved it.
-    assert_eq!(
-        asking.statuses(&asking.path, &message("ann", "Yo")).await,
-        [202, 202]
-    );
+    let path = &asking.path;
+    asking.expect(202, path, &message("ann", "Yo")).await;
     let saved = asking.accept(&id, &shown).await.expect(200).unwrap();
     let rules = &saved["policy"]["rules"]["request"];
     assert_eq!(
@@ -54,22 +50,14 @@ async fn a_call_like_the_one_that_was_shown_passes_and_another_is_still_asked_ab
         (&shown["rule"], &json!("Ask"))
     );
     asking.settled().await;
-    assert_eq!(
-        asking.statuses(&asking.path, &message("ann", "More")).await,
-        [200, 200]
-    );
+    asking.expect(200, path, &message("ann", "More")).await;
     let mut more = message("ann", "Hi");
     more["bcc"] = "eve".into();
     for other in [message("eve", "Hi"), more, json!({"text": "Hi"})] {
-        assert_eq!(
-            asking.statuses(&asking.path, &other).await,
-            [202, 202],
-            "{other}"
-        );
+        asking.expect(202, path, &other).await;
     }
     let elsewhere = format!("{}/x", asking.path);
-    let statuses = asking.statuses(&elsewhere, &message("ann", "Hi")).await;
-    assert_eq!(statuses, [202, 202]);
+    asking.expect(202, &elsewhere, &message("ann", "Hi")).await;
     // The approval itself is for a person yet.
     assert_eq!(asking.status(&id).await.0, "pending");
     let trail = asking

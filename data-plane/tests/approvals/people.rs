@@ -39,7 +39,12 @@ async fn only_a_member_who_is_signed_in_decides() {
             (404, "Approval request not found".into())
         );
     }
-    assert_eq!(stranger.get(&read).await.unwrap().status, 404);
+    let rule = format!("{read}/rule");
+    for path in [&read, &rule] {
+        assert_eq!(stranger.get(path).await.unwrap().status, 404);
+    }
+    let saved = stranger.post(&rule, &json!({"rule": {}, "position": 0}));
+    assert_eq!(saved.await.unwrap().status, 404);
     let listed = stranger
         .get("/v1/approvals")
         .await

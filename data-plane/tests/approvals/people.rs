@@ -43,8 +43,9 @@ async fn only_a_member_who_is_signed_in_decides() {
     for path in [&read, &rule] {
         assert_eq!(stranger.get(path).await.unwrap().status, 404);
     }
-    let saved = stranger.post(&rule, &json!({"rule": {}, "position": 0}));
-    assert_eq!(saved.await.unwrap().status, 404);
+    let other = json!({"rule": {}, "position": 0});
+    let saved = stranger.post(&rule, &other).await.unwrap();
+    assert_eq!(saved.status, 404);
     let listed = stranger
         .get("/v1/approvals")
         .await

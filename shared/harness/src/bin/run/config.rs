@@ -302,7 +302,9 @@ mod tests {
             let code = text.split("#[cfg(test)]").next().unwrap();
             let quoted = code.split('"').skip(1).step_by(2);
             let shouted = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-            let found = quoted.filter(|it| it.len() > 3 && it.chars().all(shouted));
+            let named =
+                |it: &&str| it.len() > 3 && it.starts_with(|c: char| c.is_ascii_uppercase());
+            let found = quoted.filter(named).filter(|it| it.chars().all(shouted));
             names.extend(found.map(str::to_owned));
         }
     }

@@ -104,14 +104,16 @@ impl Admission {
         let mut used = self.used();
         let share = used.enter(caller);
         let within = share.calls <= used.portion(workspace, self.limits.calls);
-        let room = used.total.calls <= most(self.limits.calls);
+        let total = used.total.calls;
+        let room = total <= most(self.limits.calls);
         drop(used);
         let permit = Permit {
             admission: Arc::clone(self),
             caller,
             bytes: 0,
         };
-        if within || room {
+        // Shares are of what is there when they are taken: together they may come to more than the whole.
+        if total <= self.limits.calls && (within || room) {
             Ok(permit)
         } else {
             Err(overload())

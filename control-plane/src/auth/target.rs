@@ -52,6 +52,15 @@ impl Target {
         &self.0
     }
 
+    /// Whether it only shows something. Whoever follows a redirect of ours comes as one of our own pages
+    /// does, so nothing that acts may be at its end.
+    pub fn is_page(&self) -> bool {
+        let path = self.0.split(['?', '#']).next().unwrap_or_default();
+        let mut steps = path.split('/').skip(1);
+        let is_dashboard = steps.next() == Some("dashboard");
+        is_dashboard || ["/", "/login", "/v1/connections/parked"].contains(&path)
+    }
+
     /// The target with one more parameter.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let (rest, fragment) = match self.0.split_once('#') {
@@ -70,6 +79,31 @@ const MAX: usize = 2048;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_acts_is_no_page() {
+        let ours = Origin::parse("http://localhost:8080").unwrap();
+        let is_page = |text| Target::parse(text, &ours).unwrap().is_page();
+        for page in [
+            "/",
+            "/?a",
+            "/login#x",
+            "/dashboard",
+            "/dashboard/x?y",
+            "/v1/connections/parked",
+        ] {
+            assert!(is_page(page), "{page}");
+        }
+        for other in [
+            "/v1/oauth/google/start?service=google-gmail",
+            "/dashboard/../v1/oauth/google/start",
+            "/dashboards",
+            "/api/auth/sign-out",
+            "/v1/connections/parked/x",
+        ] {
+            assert!(!is_page(other), "{other}");
+        }
+    }
 
     #[test]
     fn only_pages_of_ours_are_targets() {

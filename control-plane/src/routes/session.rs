@@ -95,7 +95,8 @@ impl SignedIn {
     }
 
     fn lead_on(self) -> Response {
-        let target = self.target.unwrap_or(Target::fixed("/"));
+        let target = self.target.filter(Target::is_page);
+        let target = target.unwrap_or(Target::fixed("/"));
         let location = [(header::LOCATION, target.as_str().to_owned())];
         (StatusCode::SEE_OTHER, self.cookies, AppendHeaders(location)).into_response()
     }

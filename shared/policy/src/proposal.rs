@@ -45,10 +45,12 @@ pub fn propose(
         "queryPattern": exactly(query)?,
     });
     let mut open = Vec::new();
-    match Reading::new(body).view() {
+    let reading = Reading::new(body);
+    match reading.view() {
         View::Absent if method.is_read() => {}
         View::Absent => return Err(Unsayable::NoBody),
-        View::Data(data) if data.is_container() => {
+        // A rule can't tell a form from JSON of the same members.
+        View::Data(data) if data.is_container() && !reading.is_form() => {
             let mut shape = Shape::default();
             shape.write(data, "");
             let pattern = bounded(format!("^{}$", shape.pattern))?;

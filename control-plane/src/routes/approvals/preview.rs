@@ -183,6 +183,21 @@ mod tests {
     }
 
     #[test]
+    fn secrets_in_forms_and_under_other_names_are_masked_too() {
+        let url = "https://h.example/x?pageToken=p";
+        let form = "grant_type=x&client_secret=s3cr3t&card%5Bcvc_token%5D=t&page_token=3&note=a";
+        let form = shown(url, Body::Text(form.into()));
+        let text =
+            "grant_type=x&client_secret=[masked]&card%5Bcvc_token%5D=[masked]&page_token=3&note=a";
+        assert_eq!(form["body"]["text"], text);
+        assert_eq!(form["masked"], 2);
+        for name in ["token", "credentials", "authorization", "pwd", "otp"] {
+            let body = json!({name: "value-of-it"}).to_string();
+            assert_eq!(shown(url, Body::Text(body))["masked"], 1, "{name}");
+        }
+    }
+
+    #[test]
     fn a_mail_shows_every_recipient_however_often_they_are_named() {
         let mail = "To: a@x.example\r\nBcc: hidden@evil.example\r\nto: b@x.example,\r\n c@x.example\r\n\
                     Subject: Hi\r\n\r\nSee you.";

@@ -103,6 +103,9 @@ fn where_a_rule_would_allow_more_there_is_none() {
     assert_eq!(delete, Err(Unsayable::NoBody));
     assert_eq!(proposed(Method::Post, URL, "\"x\""), Err(Unsayable::Body));
     assert_eq!(proposed(Method::Post, URL, "{"), Err(Unsayable::Body));
+    let form = Body::new(b"to=ann&text=Hi", Some("application/x-www-form-urlencoded"));
+    let form = propose("x", Method::Post, &parse(URL), form);
+    assert_eq!(form, Err(Unsayable::Body));
     let long = json!({"to": "x".repeat(4000)}).to_string();
     assert_eq!(proposed(Method::Post, URL, &long), Err(Unsayable::Long));
     let words = json!({"text": "x".repeat(4000)}).to_string();

@@ -35,7 +35,8 @@ impl Mask {
     pub fn body(&mut self, text: &str, json: Option<&Json<'_>>) -> String {
         let before = self.count;
         let Some(json) = json else {
-            return self.value("", text);
+            let text = self.pairs(text);
+            return self.value("", &text);
         };
         let mut masked = json.clone();
         self.json("", &mut masked);
@@ -43,6 +44,24 @@ impl Mask {
             true => text.to_owned(),
             false => String::from_utf8_lossy(&masked.to_bytes()).into_owned(),
         }
+    }
+
+    /// As of a form, which what is no JSON may be.
+    fn pairs(&mut self, text: &str) -> String {
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=')?;
+            let decoded = url::form_urlencoded::parse(name.as_bytes()).next();
+            let decoded = decoded.map(|(name, _)| name).unwrap_or_default();
+            let hides = is_secret(&decoded) && !value.is_empty();
+            hides.then(|| format!("{name}={MASKED}"))
+        };
+        let mut pairs = Vec::new();
+        for text in text.split('&') {
+            let masked = pair(text);
+            self.count += usize::from(masked.is_some());
+            pairs.push(masked.map_or(Cow::Borrowed(text), Cow::Owned));
+        }
+        pairs.join("&")
     }
 
     fn json(&mut self, name: &str, json: &mut Json<'_>) {
@@ -62,20 +81,31 @@ impl Mask {
 fn is_secret(name: &str) -> bool {
     let letters = name.chars().filter(char::is_ascii_alphanumeric);
     let name: String = letters.map(|c| c.to_ascii_lowercase()).collect();
-    SECRET.iter().any(|end| name.ends_with(end))
+    let is_place = PLACES.iter().any(|end| name.ends_with(end));
+    !is_place && SECRET.iter().any(|end| name.ends_with(end))
 }
 
 pub const MASKED: &str = "[masked]";
-const SECRET: [&str; 8] = [
-    "accesstoken",
+const SECRET: [&str; 16] = [
     "apikey",
+    "assertion",
+    "authorization",
+    "cookie",
+    "credential",
+    "credentials",
+    "otp",
+    "passcode",
     "passphrase",
     "passwd",
     "password",
     "privatekey",
-    "refreshtoken",
+    "pwd",
     "secret",
+    "sessionid",
+    "token",
 ];
+/// Tokens that say where a list goes on and open nothing.
+const PLACES: [&str; 3] = ["continuationtoken", "pagetoken", "synctoken"];
 static CODES: LazyLock<Recognisers> = LazyLock::new(|| {
     let codes = PiiType {
         name: "secret_code",

@@ -6,7 +6,7 @@ use ah5_contracts::connection::ConnectionStatus;
 use ah5_contracts::id::{AgentId, ConnectionId};
 use ah5_policy::CanonicalUrl;
 use ah5_providers::catalogue;
-use ah5_providers::service::{Dialect, Service};
+use ah5_providers::service::{Category, Credential, Dialect, Service};
 use http::request::Parts;
 use http::{HeaderName, Response};
 use hyper::body::Incoming;
@@ -36,6 +36,7 @@ pub async fn asked<'h>(
     let (name, path) = rest.split_once('/').unwrap_or((rest, ""));
     let id = connection(plane, caller, head, name).await?;
     let connection = find(plane, caller, id).await?;
+    check_service(connection.service, id)?;
     let llm = connection.service.llm.as_ref();
     let path = below(llm.map_or("", |llm| &llm.base_path), path);
     let url = CanonicalUrl::join(&connection.base, &path, head.uri.query()).map_err(invalid)?;
@@ -106,6 +107,25 @@ fn healthy(workspace: &Workspace, service: &Service, agent: AgentId) -> Option<C
     ids.min_by_key(|id| (!workspace.policies.contains_key(&(agent, *id)), *id))
 }
 
+/// Whether its owner has described it: it may be a model's as well as anything else.
+pub fn is_custom(service: &Service) -> bool {
+    matches!(
+        service.credential,
+        Credential::Custom | Credential::OauthCustom
+    )
+}
+
+/// This route builds targets as models have them and lets bodies be larger. Other services' targets, as
+/// those of mailboxes, have rules of their own, which the other routes keep.
+fn check_service(service: &Service, id: ConnectionId) -> Result<(), Refusal> {
+    if service.category == Category::Llm || is_custom(service) {
+        return Ok(());
+    }
+    let error = format!("{} is not a language model", service.display_name);
+    let hint = format!("Call it at /v1/proxy/{id}/… or POST /v1/vault/execute.");
+    Err(Refusal::bad_request(error).hint(hint))
+}
+
 /// The path with the provider's own beginning, which clients may have left out; segments without a
 /// name mean nothing.
 fn below(base: &str, path: &str) -> String {
@@ -134,6 +154,19 @@ mod tests {
         ] {
             assert_eq!(names_path(rest), names, "{rest}");
         }
+    }
+
+    #[test]
+    fn only_models_and_what_owners_describe_are_called_here() {
+        for service in catalogue::all() {
+            let passes = check_service(service, ConnectionId::random()).is_ok();
+            let expected = service.llm.is_some() || service.provider == "custom";
+            assert_eq!(passes, expected, "{}", service.id);
+        }
+        let mailbox = catalogue::find("email-imap").unwrap();
+        let refusal = check_service(mailbox, ConnectionId::random()).unwrap_err();
+        assert_eq!(refusal.status, http::StatusCode::BAD_REQUEST);
+        assert!(refusal.hint.unwrap().contains("/v1/proxy/"));
     }
 
     #[test]

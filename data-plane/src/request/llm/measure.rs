@@ -7,7 +7,7 @@ use ah5_policy::endpoints::as_served;
 use ah5_providers::models::{self, Spec};
 use ah5_providers::service::{Dialect, Service};
 
-use super::members::{self, Members};
+use super::members::{self, Fault, Members};
 use super::usage::Usage;
 use crate::request::Refusal;
 use crate::request::parse::{Asked, AskedBody};
@@ -61,8 +61,10 @@ pub fn measure(
             "A model call under a budget needs a body",
         ));
     };
-    let members = members::read(dialect, limits.unwrap_or_default(), bytes)
-        .map_err(|why| Refusal::bad_request(format!("The body can't be measured: {why}")))?;
+    // A service of its owner's making may read names whatever their case, as Go's do.
+    let fold_keys = service.case_insensitive_json || super::is_custom(service);
+    let members = members::read(dialect, limits.unwrap_or_default(), fold_keys, bytes);
+    let members = members.map_err(unreadable)?;
     if let Some(name) = members.unmeasured.iter().find(|name| !named(name)) {
         return Err(unmeasured(name));
     }
@@ -71,7 +73,8 @@ pub fn measure(
     Ok(Some(Measure {
         input: match limits {
             Some(_) => input(&members, bytes.len() as u64, spec)?,
-            // Of many texts at once each may be as long as the model can take.
+            // Of many at once each may be as long as the model can take.
+            None if members.refers => return Err(boundless()),
             None => bytes.len() as u64,
         },
         output: match limits {
@@ -110,15 +113,12 @@ impl Measure {
     }
 }
 
-/// A token has one byte at least; what is only referred to may be as large as the model can take.
+/// A token of words has one byte at least; anything else may be as large as the model can take.
 fn input(members: &Members, bytes: u64, spec: Option<&Spec>) -> Result<u64, Refusal> {
     let context = spec.map(|spec| spec.context);
     match (members.refers, context) {
         (true, Some(context)) => Ok(context),
-        (true, None) => Err(Refusal::forbidden(
-            "Request denied: it refers to files or pages, and how much the model can take is not known",
-            Some("Send their content, or use a model of the catalogue.".to_owned()),
-        )),
+        (true, None) => Err(boundless()),
         (false, context) => Ok((bytes + OVERHEAD).min(context.unwrap_or(u64::MAX))),
     }
 }
@@ -132,6 +132,20 @@ fn output(members: &Members, spec: Option<&Spec>) -> Result<u64, Refusal> {
         )
     })?;
     Ok(most.saturating_mul(members.choices.max(1)))
+}
+
+fn boundless() -> Refusal {
+    Refusal::forbidden(
+        "Request denied: it has or refers to pictures, sounds, files or pages, and how much the model \
+         can take of them is not known",
+        Some("Send words alone, or use a model of the catalogue.".to_owned()),
+    )
+}
+
+/// The reason may quote the body.
+fn unreadable(why: Fault) -> Refusal {
+    Refusal::bad_request(format!("The body can't be measured: {why}"))
+        .record_as("the body can't be measured")
 }
 
 fn unmeasured(name: &str) -> Refusal {

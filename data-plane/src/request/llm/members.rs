@@ -1,11 +1,16 @@
-//! What a model call's body says about how much it may use. One pass; names as the provider reads them,
-//! and none twice.
+//! What a model call's body says about how much it may use. Names as the provider reads them, and none
+//! twice at any depth: of two, another reader might take the other.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
+use ah5_policy::body::{BodyError, Json};
 use ah5_providers::service::Dialect;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+
+mod content;
+mod items;
+
+use content::{Kind, loose};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Members {
@@ -14,166 +19,205 @@ pub struct Members {
     pub most: Option<u64>,
     /// Answers asked for.
     pub choices: u64,
-    /// Something of the request is elsewhere: a file or a page.
+    /// Something of the request isn't words: it is elsewhere, or a picture, a sound or a file.
     pub refers: bool,
     /// Hosted tools, and members that bring in what was said before or is kept elsewhere.
     pub unmeasured: Vec<String>,
 }
 
-/// `limits` are the members that this endpoint takes for the most tokens of an answer.
+/// Why a body can't be measured.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("a limit is no whole number")]
+    Limit,
+    #[error("the model is no text")]
+    Model,
+    #[error("it is no object")]
+    NoObject,
+    #[error("member \"{0:.64}\" is not spelled as it is documented")]
+    Spelling(String),
+    #[error("member \"{0:.64}\" is there twice")]
+    Twice(String),
+}
+
+/// `limits` are the members that this endpoint takes for the most tokens of an answer; with
+/// `fold_keys`, members whose names differ only in case are the same.
 ///
 /// # Errors
 /// It is no such object.
-pub fn read(dialect: Dialect, limits: &[&str], body: &[u8]) -> Result<Members, serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let members = reader.deserialize_map(Body {
+pub fn read(
+    dialect: Dialect,
+    limits: &[&str],
+    fold_keys: bool,
+    body: &[u8],
+) -> Result<Members, Fault> {
+    let text = str::from_utf8(body).map_err(|_| BodyError::NotUtf8)?;
+    let Json::Object(body) = Json::parse(text, fold_keys)? else {
+        return Err(Fault::NoObject);
+    };
+    let mut reader = Reader {
         dialect,
         limits,
         members: Members::default(),
-    })?;
-    reader.end()?;
-    Ok(members)
+    };
+    let known = [limits, &KNOWN, &UNMEASURED].concat();
+    for (name, value) in reader.named(&body, &known)? {
+        reader.take(&name, value)?;
+    }
+    Ok(reader.members)
 }
 
-struct Body<'l> {
+type Object<'j> = [(Cow<'j, str>, Json<'j>)];
+
+struct Reader<'l> {
     dialect: Dialect,
     limits: &'l [&'l str],
     members: Members,
 }
 
-/// Looks through a value for what is elsewhere.
-struct Search<'a>(&'a mut bool);
+// === impl Reader ===
 
-/// Whether a member says anything, and looks through it.
-struct Present<'a>(&'a mut bool);
-
-// === impl Body ===
-
-impl<'de> Visitor<'de> for Body<'_> {
-    type Value = Members;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Members, A::Error> {
-        let mut seen: Vec<String> = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
+impl Reader<'_> {
+    /// Members by the names that the provider knows them by. One that is nearly a known one is
+    /// refused: some servers read names whatever their case, and others don't.
+    fn named<'j>(
+        &self,
+        members: &'j Object<'j>,
+        known: &[&str],
+    ) -> Result<Vec<(Cow<'j, str>, &'j Json<'j>)>, Fault> {
+        let looks: Vec<String> = known.iter().map(|name| loose(name)).collect();
+        let mut seen = BTreeSet::new();
+        let mut named = Vec::with_capacity(members.len());
+        for (name, value) in members {
             let name = match self.dialect {
-                Dialect::Gemini => snake(&name),
-                Dialect::Anthropic | Dialect::Openai => name,
+                Dialect::Gemini => Cow::Owned(snake(name)),
+                Dialect::Anthropic | Dialect::Openai => Cow::Borrowed(&**name),
             };
-            if seen.contains(&name) {
-                return Err(A::Error::custom("a member is there twice"));
+            if !known.contains(&&*name) && looks.contains(&loose(&name)) {
+                return Err(Fault::Spelling(name.into_owned()));
             }
-            self.take(&name, &mut map)?;
-            if seen.len() >= MAX_MEMBERS {
-                return Err(A::Error::custom("it has too many members"));
+            if !seen.insert(name.clone()) {
+                return Err(Fault::Twice(name.into_owned()));
             }
-            seen.push(name);
+            named.push((name, value));
         }
-        Ok(self.members)
+        Ok(named)
     }
-}
 
-impl Body<'_> {
-    fn take<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        let members = &mut self.members;
+    fn take(&mut self, name: &str, value: &Json<'_>) -> Result<(), Fault> {
         match name {
-            "model" => {
-                let model: String = map.next_value()?;
-                // OpenRouter looks things up for such a model.
-                if model.ends_with(":online") {
-                    members.unmeasured.push(":online".to_owned());
+            "model" => self.model(value)?,
+            _ if self.limits.contains(&name) => self.limit(number(value)?),
+            "n" => self.choose(number(value)?),
+            "generation_config" if self.dialect == Dialect::Gemini => self.generation(value)?,
+            "tools" => self.tools(value),
+            "input" if self.dialect == Dialect::Openai => {
+                items::read(value, &mut self.members);
+                self.members.refers |= content::refers(value);
+            }
+            _ => {
+                if UNMEASURED.contains(&name) && says_something(value) {
+                    self.members.unmeasured.push(name.to_owned());
                 }
-                members.model = Some(model);
+                self.members.refers |= content::member_refers(name, value);
             }
-            _ if self.limits.contains(&name) => {
-                let most: Option<u64> = map.next_value()?;
-                members.most = members.most.max(most);
+        }
+        Ok(())
+    }
+
+    /// OpenRouter looks things up for some names, and puts words of its own before those of others.
+    fn model(&mut self, model: &Json<'_>) -> Result<(), Fault> {
+        let model = model.as_text().ok_or(Fault::Model)?;
+        let unmeasured = &mut self.members.unmeasured;
+        if model.ends_with(":online") {
+            unmeasured.push(":online".to_owned());
+        }
+        if model.contains("@preset/") {
+            unmeasured.push("preset".to_owned());
+        }
+        self.members.model = Some(model.to_owned());
+        Ok(())
+    }
+
+    fn limit(&mut self, most: Option<u64>) {
+        self.members.most = self.members.most.max(most);
+    }
+
+    fn choose(&mut self, choices: Option<u64>) {
+        self.members.choices = self.members.choices.max(choices.unwrap_or(1));
+    }
+
+    fn generation(&mut self, config: &Json<'_>) -> Result<(), Fault> {
+        let Json::Object(config) = config else {
+            return Ok(());
+        };
+        for (name, value) in self.named(config, &GENERATION)? {
+            match &*name {
+                "max_output_tokens" => self.limit(proto_number(value)?),
+                "candidate_count" => self.choose(proto_number(value)?),
+                _ => {}
             }
-            "n" => {
-                let choices: Option<u64> = map.next_value()?;
-                members.choices = members.choices.max(choices.unwrap_or(1));
-            }
-            "generation_config" if self.dialect == Dialect::Gemini => self
-                .generation(map.next_value()?)
-                .map_err(A::Error::custom)?,
-            "tools" => {
-                let tools: Option<Vec<Value>> = map.next_value()?;
-                for tool in tools.iter().flatten() {
+        }
+        Ok(())
+    }
+
+    fn tools(&mut self, tools: &Json<'_>) {
+        match tools {
+            Json::Null => {}
+            Json::List(tools) => {
+                for tool in tools {
                     self.tool(tool);
                 }
             }
-            _ if UNMEASURED.contains(&name) => {
-                let mut refers = false;
-                if map.next_value_seed(Present(&mut refers))? {
-                    members.unmeasured.push(name.to_owned());
-                }
-                members.refers |= refers;
-            }
-            _ => map.next_value_seed(Search(&mut members.refers))?,
+            _ => self.members.unmeasured.push("tools".to_owned()),
         }
-        Ok(())
-    }
-
-    fn generation(&mut self, config: Value) -> Result<(), &'static str> {
-        let Value::Object(config) = config else {
-            return Ok(());
-        };
-        let mut seen = Vec::new();
-        for (name, value) in config {
-            let name = snake(&name);
-            if seen.contains(&name) {
-                return Err("a member is there twice");
-            }
-            let members = &mut self.members;
-            match name.as_str() {
-                "max_output_tokens" => members.most = members.most.max(number(&value)?),
-                "candidate_count" => {
-                    members.choices = members.choices.max(number(&value)?.unwrap_or(1));
-                }
-                _ => {}
-            }
-            seen.push(name);
-        }
-        Ok(())
     }
 
     /// Functions are the caller's own affair; everything else runs at the provider.
-    fn tool(&mut self, tool: &Value) {
+    fn tool(&mut self, tool: &Json<'_>) {
         let unmeasured = &mut self.members.unmeasured;
-        let Value::Object(members) = tool else {
+        let Json::Object(members) = tool else {
             unmeasured.push("tools".to_owned());
             return;
         };
         if self.dialect == Dialect::Gemini {
-            let hosted = members.keys().filter(|name| snake(name) != FUNCTIONS);
-            unmeasured.extend(hosted.cloned());
+            let names = members.iter().map(|(name, _)| snake(name));
+            unmeasured.extend(names.filter(|name| name != FUNCTIONS));
             return;
         }
-        match members.get("type").map(Value::as_str) {
-            Some(Some("function" | "custom")) => {}
-            None if self.dialect == Dialect::Anthropic => {}
-            Some(Some(kind)) => unmeasured.push(kind.to_owned()),
-            None | Some(None) => unmeasured.push("tools".to_owned()),
+        match Kind::of(members) {
+            Kind::Named("function" | "custom") => {}
+            Kind::Missing if self.dialect == Dialect::Anthropic => {}
+            Kind::Named(kind) => unmeasured.push(kind.to_owned()),
+            Kind::Missing | Kind::Unclear => unmeasured.push("tools".to_owned()),
         }
     }
 }
 
-fn number(value: &Value) -> Result<Option<u64>, &'static str> {
+fn says_something(value: &Json<'_>) -> bool {
     match value {
-        Value::Null => Ok(None),
-        Value::Number(number) => number
-            .as_u64()
-            .map(Some)
-            .ok_or("a limit is no whole number"),
-        // ProtoJSON takes numbers as text.
-        Value::String(text) => text
-            .parse()
-            .map(Some)
-            .map_err(|_| "a limit is no whole number"),
-        _ => Err("a limit is no whole number"),
+        Json::Null => false,
+        Json::Bool(is_so) => *is_so,
+        Json::List(items) => !items.is_empty(),
+        Json::Number(_) | Json::Object(_) | Json::Text(_) => true,
+    }
+}
+
+fn number(value: &Json<'_>) -> Result<Option<u64>, Fault> {
+    match value {
+        Json::Null => Ok(None),
+        Json::Number(digits) => digits.parse().map(Some).map_err(|_| Fault::Limit),
+        _ => Err(Fault::Limit),
+    }
+}
+
+/// ProtoJSON takes numbers as text, too.
+fn proto_number(value: &Json<'_>) -> Result<Option<u64>, Fault> {
+    match value.as_text() {
+        Some(digits) => digits.parse().map(Some).map_err(|_| Fault::Limit),
+        None => number(value),
     }
 }
 
@@ -189,109 +233,23 @@ fn snake(name: &str) -> String {
     snake
 }
 
-// === impl Search ===
-
-impl<'de> DeserializeSeed<'de> for Search<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        Present(self.0).deserialize(value).map(drop)
-    }
-}
-
-// === impl Present ===
-
-impl<'de> DeserializeSeed<'de> for Present<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<bool, D::Error> {
-        value.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Present<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_unit<E>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<bool, E> {
-        Ok(value)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
-        Ok(true)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
-        Ok(true)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
-        Ok(true)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<bool, E> {
-        Ok(true)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
-        let mut some = false;
-        while seq.next_element_seed(Search(self.0))?.is_some() {
-            some = true;
-        }
-        Ok(some)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        while let Some(name) = map.next_key::<String>()? {
-            let name = snake(&name);
-            if REFERENCES.contains(&name.as_str()) {
-                map.next_value::<IgnoredAny>()?;
-                *self.0 = true;
-            } else if LINKS.contains(&name.as_str()) {
-                let link: Value = map.next_value()?;
-                *self.0 |= !is_inline(&link);
-            } else {
-                map.next_value_seed(Search(self.0))?;
-            }
-        }
-        Ok(true)
-    }
-}
-
-/// `image_url` is a link, or an object with one.
-fn is_inline(link: &Value) -> bool {
-    match link {
-        Value::String(text) => text.starts_with("data:"),
-        Value::Object(members) => members.get("url").is_none_or(is_inline),
-        // A property of this name in a tool's schema, for one.
-        _ => true,
-    }
-}
-
 const FUNCTIONS: &str = "function_declarations";
-const MAX_MEMBERS: usize = 256;
-/// Of objects anywhere in the request: what is meant is elsewhere.
-const REFERENCES: [&str; 3] = ["file_id", "file_uri", "file_url"];
-/// Elsewhere, if they aren't the data itself.
-const LINKS: [&str; 3] = ["image_url", "url", "video_url"];
-const UNMEASURED: [&str; 16] = [
+const GENERATION: [&str; 2] = ["candidate_count", "max_output_tokens"];
+/// Besides limits and what can't be measured.
+const KNOWN: [&str; 5] = ["generation_config", "input", "model", "n", "tools"];
+const UNMEASURED: [&str; 18] = [
     "audio",
     "background",
     "cached_content",
     "container",
     "context_management",
     "conversation",
+    "inference_geo",
     "mcp_servers",
     "modalities",
     "models",
     "plugins",
+    "preset",
     "previous_response_id",
     "prompt",
     "service_tier",

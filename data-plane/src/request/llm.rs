@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn only_models_and_what_owners_describe_are_called_here() {
-        for service in catalogue::all() {
+        for service in catalogue::services() {
             let passes = check_service(service, ConnectionId::random()).is_ok();
             let expected = service.llm.is_some() || service.provider == "custom";
             assert_eq!(passes, expected, "{}", service.id);

@@ -5,6 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::models::Models;
+use crate::support::sealed::{Sealed, insert};
 
 #[tokio::test]
 async fn the_key_that_arrives_is_the_providers_and_the_callers_stays_here() {
@@ -91,6 +92,28 @@ async fn a_connection_of_its_owners_making_speaks_as_most_do() {
         .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.json()["usage"]["prompt_tokens"], 11);
+}
+
+/// Their own routes have rules of theirs, and smaller bodies.
+#[tokio::test]
+async fn what_is_no_models_connection_is_not_called_here() {
+    let models = Models::open().await;
+    let new = Sealed {
+        service: "notion",
+        base_url: "https://api.notion.com/",
+        secret: &models.key,
+        ..Sealed::default()
+    };
+    let id = insert(&models.world, new).await;
+    models.settle().await;
+    let rest = format!("{id}/v1/search");
+    let answer = models.ask(&rest, &json!({"query": "x"})).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    let error = answer.json()["error"].clone();
+    assert_eq!(error["type"], "invalid_request_error");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("is not a language model"), "{message}");
+    assert!(message.contains(&format!("/v1/proxy/{id}/")), "{message}");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Policies about mailboxes: what they deny is not done, in whatever spelling, and what they take out
 //! of letters is out.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -134,6 +136,17 @@ async fn personal_data_is_taken_out_of_letters() {
          Content-Disposition: attachment; filename=\"a.txt\"\r\n\r\n{text}\r\n--b--\r\n"
         ),
     );
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    mailbox.deliver(
+        None,
+        format!(
+            "From: bob@x.example\r\nSubject: w\r\nMIME-Version: 1.0\r\n\
+             Content-Type: application/octet-stream; name=\"w\"\r\n\
+             Content-Disposition: attachment\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+            STANDARD.encode(wide)
+        ),
+    );
     let response = json!([
         {"label": "pii", "match": {}, "filter": {"redact": [{"type": "credit_card"}]}},
         {"label": "fewer", "match": {"urlPattern": "^/messages/[0-9]+$"},
@@ -155,17 +168,23 @@ async fn personal_data_is_taken_out_of_letters() {
     // In base64 it is what the rule looks into, too.
     let file = mailbox.body(url).await;
     let content = file["content"].as_str().unwrap();
-    let bytes = decode(content);
+    let bytes = STANDARD.decode(content).unwrap();
     assert!(!String::from_utf8_lossy(&bytes).contains("4111"), "{file}");
-}
-
-fn decode(text: &str) -> Vec<u8> {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-    STANDARD
-        .decode(text)
-        .or_else(|_| URL_SAFE_NO_PAD.decode(text))
-        .unwrap()
+    assert_eq!(file["size"], bytes.len());
+    // What it can't look into has no second way out.
+    let call = mailbox.asking(
+        &Method::GET,
+        "/messages/3/attachments/1",
+        &Value::Null,
+        &further,
+    );
+    mailbox.send(call).await.expect(403).unwrap();
+    let refused = mailbox.get("/messages/3/attachments/1").await;
+    let error = refused.expect(403).unwrap()["error"].clone();
+    assert!(
+        error.as_str().unwrap().contains("cannot be filtered"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,4 +250,25 @@ async fn calls_are_counted_and_recorded() {
         .execute(&relative.unwrap(), &Method::GET, "/messages");
     let refused = mailbox.send(call).await;
     assert_eq!(refused.status, 400, "{}", refused.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_must_be_recorded_is_so_before_it_is_made() {
+    let mailbox = Mailbox::open().await;
+    let path = format!("/v1/policies/{}", mailbox.policy);
+    let change = json!({"audit": "required"});
+    let written = mailbox.owner.put(&path, &change).await.unwrap();
+    written.expect(200).unwrap();
+    // By then the data plane has that change, too.
+    mailbox.rules(&json!([]), &json!([])).await;
+    let read = mailbox.get("/folders").await;
+    let id = read.expect(200).unwrap()["auditId"].clone();
+    until(async || {
+        let query = format!("action=execution_completed&agentId={}", mailbox.agent.id);
+        let events = mailbox.owner.audit(&query).await.unwrap();
+        events
+            .iter()
+            .any(|row| row["auditId"] == id && row["metadata"]["intentId"].is_string())
+    })
+    .await;
 }

@@ -1,5 +1,7 @@
 //! Letters and servers that mean no good: the agent gets an answer, and everybody else goes on.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -20,6 +22,9 @@ async fn letters_that_are_not_well_formed_are_read_as_far_as_they_go() {
         b"From: a@x.example\r\nContent-Type: multipart/mixed\r\n\r\n--\r\n--x--".to_vec(),
         format!("From: a@x.example\r\n{nested}deep").into_bytes(),
         message_in_message(60).into_bytes(),
+        // Deeper than a thread's stack, as it comes and in base64.
+        "Content-Type: message/rfc822\r\n\r\n".repeat(100_000).into_bytes(),
+        coded(&"Content-Type: message/rfc822\r\n\r\n".repeat(50_000)).into_bytes(),
         format!("From: a@x.example\r\nSubject: {}\r\n\r\nx", "y".repeat(200_000)).into_bytes(),
         format!("From: {}\r\n\r\nx", "a@x.example, ".repeat(5_000)).into_bytes(),
         many_parts(3_000).into_bytes(),
@@ -62,6 +67,30 @@ fn message_in_message(depth: usize) -> String {
     (0..depth).fold("Subject: core\r\n\r\nx".to_owned(), |inner, _| {
         format!("From: a@x.example\r\nContent-Type: message/rfc822\r\n\r\n{inner}")
     })
+}
+
+fn coded(letter: &str) -> String {
+    let coded = STANDARD.encode(letter).into_bytes();
+    let lines = coded.chunks(76).map(String::from_utf8_lossy);
+    let lines: Vec<_> = lines.collect();
+    format!(
+        "From: a@x.example\r\nContent-Type: message/rfc822\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+        lines.join("\r\n")
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_too_many_headers_is_not_taken_apart() {
+    let mailbox = Mailbox::open().await;
+    mailbox.deliver(
+        None,
+        format!("From: a@x.example\r\n{}\r\nx", "a:\r\n".repeat(600_000)),
+    );
+    let text = "The message has too many headers or parts to be read";
+    let refused = mailbox.get("/messages/1").await;
+    assert_eq!(failure(&refused), (422, 422, text.into()));
+    assert_eq!(mailbox.get("/folders").await.status, 200);
 }
 
 fn many_parts(count: usize) -> String {

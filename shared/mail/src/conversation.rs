@@ -9,6 +9,7 @@ use ah5_security::secret::SecretText;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -93,19 +94,13 @@ impl Conversation {
 
     /// Without what ends it.
     pub(crate) async fn raw_line(&mut self) -> Result<Vec<u8>, Fault> {
+        // Lines that have come already are had without waiting; others want their turn, too.
+        consume_budget().await;
         let mut looked_at = 0;
         loop {
             let fresh = &self.ahead[looked_at..];
             if let Some(end) = fresh.iter().position(|byte| *byte == b'\n') {
-                let rest = self.ahead.split_off(looked_at + end + 1);
-                let mut line = std::mem::replace(&mut self.ahead, rest);
-                while line
-                    .last()
-                    .is_some_and(|byte| matches!(byte, b'\r' | b'\n'))
-                {
-                    line.pop();
-                }
-                return Ok(line);
+                return Ok(cut(&mut self.ahead, looked_at + end + 1));
             }
             looked_at = self.ahead.len();
             if looked_at > self.bounds.line {
@@ -142,6 +137,16 @@ impl Conversation {
     }
 }
 
+/// The line of so many bytes that has come, without what ends it. It takes no more room than it is long:
+/// many of them are kept.
+fn cut(ahead: &mut Vec<u8>, end: usize) -> Vec<u8> {
+    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let last = ahead[..end].iter().rposition(|byte| !is_end(byte));
+    let line = ahead[..last.map_or(0, |last| last + 1)].to_vec();
+    ahead.drain(..end);
+    line
+}
+
 /// What SASL PLAIN shows (RFC 4616).
 pub(crate) fn plain(username: &str, password: &SecretText) -> Zeroizing<String> {
     let message = Zeroizing::new(format!("\0{username}\0{}", password.expose()));
@@ -155,3 +160,18 @@ const FEW_WORDS: Bounds = Bounds {
 };
 /// For one write or read.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_takes_no_more_room_than_it_is_long() {
+        let mut ahead = b"* OK\r\n\na".to_vec();
+        ahead.reserve(16 * 1024);
+        let line = cut(&mut ahead, 6);
+        assert_eq!((&*line, line.capacity()), (&b"* OK"[..], 4));
+        assert_eq!(cut(&mut ahead, 1).capacity(), 0);
+        assert_eq!(ahead, b"a");
+    }
+}

@@ -37,12 +37,14 @@ pub(crate) struct Said {
     pub last: String,
 }
 
-/// For those who keep little and do nothing.
-struct Nobody;
+/// For those who keep little and do nothing: so many bytes may still come.
+struct Nobody(usize);
 
 impl Keeper for Nobody {
-    fn reserve(&mut self, _: usize) -> bool {
-        true
+    fn reserve(&mut self, bytes: usize) -> bool {
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.unwrap_or_default();
+        left.is_some()
     }
 
     fn begins(&mut self) {}
@@ -53,7 +55,7 @@ pub(crate) async fn folders(
     server: &MailServer,
     password: &SecretText,
 ) -> Result<usize, Fault> {
-    let mut nobody = Nobody;
+    let mut nobody = Nobody(LITTLE);
     let mut session = Session::log_in(way, server, password, &mut nobody).await?;
     let listed = session.run(&Command::new("LIST \"\" \"*\"")).await?.ok()?;
     let folders = listed.replies("LIST").count();
@@ -182,7 +184,7 @@ impl<'a> Session<'a> {
     /// `None` if the server waits for more.
     async fn invited(&mut self) -> Result<Option<Said>, Fault> {
         let mut untagged = Vec::new();
-        loop {
+        for _ in 0..MOST_LINES {
             let line = self.line().await?;
             if line.starts_with("+") {
                 return Ok(None);
@@ -190,19 +192,21 @@ impl<'a> Session<'a> {
             if let Some(last) = line.tagged(TAG) {
                 return Ok(Some(Said { untagged, last }));
             }
-            untagged.push(line);
+            keep(&mut untagged, line);
         }
+        Err(Fault::Failed("the server says too much"))
     }
 
     async fn done(&mut self) -> Result<Said, Fault> {
         let mut untagged = Vec::new();
-        loop {
+        for _ in 0..MOST_LINES {
             let line = self.line().await?;
             if let Some(last) = line.tagged(TAG) {
                 return Ok(Said { untagged, last });
             }
-            untagged.push(line);
+            keep(&mut untagged, line);
         }
+        Err(Fault::Failed("the server says too much"))
     }
 
     /// A line and the literals in it.
@@ -210,8 +214,9 @@ impl<'a> Session<'a> {
         let mut line = Line::default();
         loop {
             let text = self.talk.raw_line().await?;
-            // Short words take much more room once they are read than in a line.
-            self.reserve(text.len().saturating_mul(8))?;
+            // Short words take much more room once they are read than in a line, and so do short lines
+            // once they are kept.
+            self.reserve(text.len().saturating_mul(8).saturating_add(LINE))?;
             let Some(bytes) = line.add(text) else {
                 return Ok(line);
             };
@@ -223,7 +228,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn reserve(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), Fault> {
         match self.keeper.reserve(bytes) {
             true => Ok(()),
             false => Err(Fault::Overload),
@@ -262,6 +267,13 @@ impl Said {
     }
 }
 
+/// Empty lines say nothing.
+fn keep(untagged: &mut Vec<Line>, line: Line) {
+    if !line.is_empty() {
+        untagged.push(line);
+    }
+}
+
 fn starts_with(line: &str, start: &str) -> bool {
     let head = line.as_bytes().get(..start.len());
     head.is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()))
@@ -270,6 +282,12 @@ fn starts_with(line: &str, start: &str) -> bool {
 /// There is never more than one command under way.
 const TAG: &str = "a";
 const TROUBLE: [&str; 4] = ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]"];
+/// What keeping a line takes besides its bytes.
+const LINE: usize = 256;
+/// Of one answer: more than a mailbox has folders.
+const MOST_LINES: usize = 50_000;
+/// What a probe may hear.
+const LITTLE: usize = 8 * 1024 * 1024;
 /// The largest letter that is looked at, and a little more.
 const MAX_LITERAL: usize = 33 * 1024 * 1024;
 const MUCH: Bounds = Bounds {

@@ -18,6 +18,7 @@ pub use target::{canonical, folder as folder_of};
 mod address;
 mod answer;
 mod attachment;
+mod bounds;
 mod delete;
 mod disposition;
 mod flags;

@@ -1,6 +1,6 @@
 //! Against servers that mean no good: what they say, and what they were told.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use ah5_contracts::connection::MailSecurity;
 use ah5_net::guard::Exemptions;
@@ -108,10 +108,22 @@ async fn a_password_that_is_said_again_is_not_passed_on() {
 
 #[tokio::test]
 async fn a_line_that_does_not_end_is_given_up() {
-    static LONG: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| "x".repeat(40_000));
-    static SAYS: std::sync::LazyLock<[&str; 1]> = std::sync::LazyLock::new(|| [LONG.as_str()]);
+    static LONG: LazyLock<String> = LazyLock::new(|| "x".repeat(40_000));
+    static SAYS: LazyLock<[&str; 1]> = LazyLock::new(|| [LONG.as_str()]);
     let (fault, _) = imap(&*SAYS, MailSecurity::None).await;
     assert_eq!(fault, Fault::Failed("the server's line is too long"));
+}
+
+#[tokio::test]
+async fn an_answer_of_many_lines_is_given_up() {
+    static LINES: LazyLock<[String; 2]> =
+        LazyLock::new(|| ["\n".repeat(65_536), "* x\r\n".repeat(40_000)]);
+    static SAYS: LazyLock<[[&str; 2]; 2]> =
+        LazyLock::new(|| [0, 1].map(|i| ["* OK hello\r\n", &*LINES[i]]));
+    for says in &*SAYS {
+        let (fault, _) = imap(says, MailSecurity::None).await;
+        assert_eq!(fault, Fault::Overload);
+    }
 }
 
 #[tokio::test]

@@ -110,19 +110,21 @@ impl Reader<'_> {
         match name {
             "model" => self.model(value)?,
             _ if self.limits.contains(&name) => self.limit(number(value)?),
-            "n" => self.choose(number(value)?),
+            // Some servers make more answers than they give.
+            "best_of" | "n" => self.choose(number(value)?),
             "generation_config" if self.dialect == Dialect::Gemini => self.generation(value)?,
             "tools" => self.tools(value),
             "input" if self.dialect == Dialect::Openai => {
                 items::read(value, &mut self.members);
                 self.members.refers |= content::refers(value);
             }
-            _ => {
-                if UNMEASURED.contains(&name) && says_something(value) {
+            _ if UNMEASURED.contains(&name) => {
+                if says_something(value) {
                     self.members.unmeasured.push(name.to_owned());
                 }
-                self.members.refers |= content::member_refers(name, value);
+                self.members.refers |= content::refers(value);
             }
+            _ => self.members.refers |= content::member_refers(name, value),
         }
         Ok(())
     }
@@ -236,14 +238,22 @@ fn snake(name: &str) -> String {
 const FUNCTIONS: &str = "function_declarations";
 const GENERATION: [&str; 2] = ["candidate_count", "max_output_tokens"];
 /// Besides limits and what can't be measured.
-const KNOWN: [&str; 5] = ["generation_config", "input", "model", "n", "tools"];
-const UNMEASURED: [&str; 18] = [
+const KNOWN: [&str; 6] = [
+    "best_of",
+    "generation_config",
+    "input",
+    "model",
+    "n",
+    "tools",
+];
+const UNMEASURED: [&str; 19] = [
     "audio",
     "background",
     "cached_content",
     "container",
     "context_management",
     "conversation",
+    "data_sources",
     "inference_geo",
     "mcp_servers",
     "modalities",

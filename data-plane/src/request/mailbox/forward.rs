@@ -7,6 +7,7 @@ use ah5_mail::mailbox::{Answer, Content, Keeper, Mailbox, Operation};
 use ah5_mail::{Fault, Way};
 use ah5_net::client::Failure;
 use ah5_net::{PoolKey, ResponseBody};
+use ah5_policy::response::ResponseFilter;
 use ah5_providers::scrub::Scrubber;
 use ah5_providers::service::Category;
 use ah5_store::refreshes::Seen;
@@ -18,12 +19,13 @@ use crate::admission::Permit;
 use crate::approvals::Redemption;
 use crate::plane::Plane;
 use crate::quotas::Toll;
+use crate::request::collect::filtered;
 use crate::request::decide::Judged;
 use crate::request::forward::{Provider, check, take, until_cut};
 use crate::request::meter::Sent;
 use crate::request::parse::AskedBody;
 use crate::request::unseal::{self, DEFAULT_LIMIT, Exchange, check_size};
-use crate::request::{Call, Caller, Kind, Refusal, toll};
+use crate::request::{Call, Caller, Kind, Refusal, heavy, toll};
 
 /// An errand that is allowed, and what it takes.
 pub struct Sending<'h> {
@@ -34,7 +36,8 @@ pub struct Sending<'h> {
 
 /// # Errors
 /// As for every other provider: 403 for a server that may not be called or a call that stopped being
-/// allowed, 413, 429, 502 or 504 when there was no answer, 500 when the credential does not open.
+/// allowed, 413, 429, 502 or 504 when there was no answer, 500 when the credential does not open, 503 when
+/// the call can't be recorded as its policy demands; also 403 for a file that rules can't filter.
 pub async fn forward(
     plane: &Arc<Plane>,
     call: &mut Call,
@@ -67,6 +70,7 @@ pub async fn forward(
         Some(toll) => Some(toll::pay(plane, call, toll).await?),
         None => None,
     };
+    call.intend(plane).await?;
     // The last look before anything leaves: all this may have taken its time.
     check(plane, &exchange)?;
     let mut held = match &redemption {
@@ -128,8 +132,9 @@ pub async fn forward(
             taken.not_sent();
         }
     }
-    let response = response(answer?)?;
-    call.answered(response.status().as_u16(), exchange.sent.bytes());
+    let answer = answer?;
+    call.answered(answer.status, exchange.sent.bytes());
+    let response = response(answer, exchange.filter.as_deref()).await?;
     check(plane, &exchange)?;
     Ok(Provider {
         response,
@@ -218,7 +223,11 @@ fn refused(fault: &Fault, has_begun: bool) -> Refusal {
     }
 }
 
-fn response(answer: Answer) -> Result<Response<ResponseBody>, Refusal> {
+async fn response(
+    answer: Answer,
+    filter: Option<&ResponseFilter>,
+) -> Result<Response<ResponseBody>, Refusal> {
+    let json = HeaderValue::from_static("application/json");
     let legal = |text: &str| HeaderValue::from_str(text).map_err(Refusal::internal);
     let (bytes, kind, disposition) = match answer.content {
         Content::File {
@@ -226,7 +235,15 @@ fn response(answer: Answer) -> Result<Response<ResponseBody>, Refusal> {
             disposition,
             kind,
         } => (bytes, legal(&kind)?, Some(legal(&disposition)?)),
-        Content::Json(text) => (text, HeaderValue::from_static("application/json"), None),
+        Content::Inline {
+            bytes,
+            kind,
+            object,
+        } => {
+            let bytes = carried(bytes, &kind, filter).await?;
+            (Content::inline(object, &bytes), json, None)
+        }
+        Content::Json(text) => (text, json, None),
     };
     let mut response = Response::new(ResponseBody::whole(Bytes::from(bytes)));
     *response.status_mut() = StatusCode::from_u16(answer.status).map_err(Refusal::internal)?;
@@ -237,6 +254,21 @@ fn response(answer: Answer) -> Result<Response<ResponseBody>, Refusal> {
             .insert(CONTENT_DISPOSITION, disposition);
     }
     Ok(response)
+}
+
+/// What rules leave of a file before it is put into JSON. In base64 they would not see all that it can be,
+/// and a file that they can't look into must not get out by that way.
+async fn carried(
+    bytes: Vec<u8>,
+    kind: &str,
+    filter: Option<&ResponseFilter>,
+) -> Result<Bytes, Refusal> {
+    let bytes = Bytes::from(bytes);
+    let Some(filter) = filter.map(ResponseFilter::for_carried) else {
+        return Ok(bytes);
+    };
+    let size = bytes.len();
+    heavy::run(size, || filtered(&filter, Some(kind), bytes)).await
 }
 
 const INCOMPLETE: &str = "Email credentials incomplete";

@@ -40,6 +40,10 @@ impl Line {
         self.0.push(Part::Literal(bytes));
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.len() == 1 && self.text().is_empty()
+    }
+
     pub(super) fn starts_with(&self, start: &str) -> bool {
         self.text().starts_with(start.as_bytes())
     }

@@ -1,5 +1,7 @@
 //! What an operation answers: a status of HTTP, and JSON or a file.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::json;
 
@@ -18,7 +20,25 @@ pub enum Content {
         /// Of `Content-Type`.
         kind: String,
     },
+    /// A file in base64, in the member `content` of this object: by [`Self::inline`], once the bytes
+    /// are what the agent may see.
+    Inline {
+        bytes: Vec<u8>,
+        kind: String,
+        object: serde_json::Map<String, serde_json::Value>,
+    },
     Json(Vec<u8>),
+}
+
+// === impl Content ===
+
+impl Content {
+    #[must_use]
+    pub fn inline(mut object: serde_json::Map<String, serde_json::Value>, bytes: &[u8]) -> Vec<u8> {
+        object.insert("size".to_owned(), bytes.len().into());
+        object.insert("content".to_owned(), STANDARD.encode(bytes).into());
+        serde_json::Value::Object(object).to_string().into_bytes()
+    }
 }
 
 // === impl Answer ===

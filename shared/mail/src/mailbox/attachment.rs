@@ -1,8 +1,6 @@
 //! `GET /messages/UID/attachments/N`: a file, in JSON or as it is.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::answer::{Answer, Content};
 use super::message::{self, File};
@@ -43,15 +41,23 @@ fn give(file: File, download: bool) -> Answer {
             },
         };
     }
-    let mut body = json!({"filename": file.name, "contentType": file.kind, "size": size});
     if size > MAX_INLINE {
-        body["content"] = serde_json::Value::Null;
-        body["truncated"] = true.into();
-        body["message"] = TOO_LARGE.into();
-    } else {
-        body["content"] = STANDARD.encode(&file.bytes).into();
+        return Answer::ok(&json!({
+            "filename": file.name, "contentType": file.kind, "size": size,
+            "content": null, "truncated": true, "message": TOO_LARGE,
+        }));
     }
-    Answer::ok(&body)
+    let mut object = Map::new();
+    object.insert("filename".to_owned(), file.name.into());
+    object.insert("contentType".to_owned(), file.kind.clone().into());
+    Answer {
+        status: 200,
+        content: Content::Inline {
+            bytes: file.bytes,
+            kind: file.kind,
+            object,
+        },
+    }
 }
 
 /// What fits into an agent's conversation.

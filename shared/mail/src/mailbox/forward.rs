@@ -10,7 +10,7 @@ use super::operation::Which;
 use super::read::{Raw, fetch};
 use super::reply::subject;
 use super::send::send;
-use super::{Mailbox, Step, heavy};
+use super::{Mailbox, Step, bounds, heavy};
 
 pub async fn forward(mut mailbox: Mailbox<'_>, which: &Which, asked: Forward) -> Step<Answer> {
     let mut session = mailbox.session().await?;
@@ -27,11 +27,11 @@ fn draft(raw: &Raw, asked: Forward) -> Draft {
     text.push_str("\n\n---------- Forwarded message ----------\n");
     let from = letter.map(|it| reachable(it.from())).unwrap_or_default();
     let to = letter.map(|it| reachable(it.to())).unwrap_or_default();
-    let original = letter.and_then(|it| it.subject()).unwrap_or_default();
+    let original = letter.and_then(message::subject);
     for (name, value) in [
         ("From", written(&from)),
         ("Date", letter.and_then(date).unwrap_or_default()),
-        ("Subject", original.to_owned()),
+        ("Subject", original.clone().unwrap_or_default()),
         ("To", written(&to)),
     ] {
         let value: String = value.chars().filter(|c| !c.is_control()).collect();
@@ -43,7 +43,7 @@ fn draft(raw: &Raw, asked: Forward) -> Draft {
     text.push_str(&words.unwrap_or_default());
     Draft {
         to: asked.to,
-        subject: subject("Fwd: ", letter.and_then(|it| it.subject())),
+        subject: subject("Fwd: ", original.as_deref()),
         text_body: Some(text),
         ..Draft::default()
     }
@@ -51,7 +51,7 @@ fn draft(raw: &Raw, asked: Forward) -> Draft {
 
 /// Of a letter that has its words in HTML alone.
 fn plain(letter: &mail_parser::Message<'_>) -> Option<String> {
-    Some(letter.body_text(0)?.into_owned())
+    Some(bounds::restored(&letter.body_text(0)?))
 }
 
 fn written(all: &[Named]) -> String {

@@ -84,9 +84,15 @@ fn shown(reply: &Reply) -> Option<Shown> {
     let uid = Value::get(items, "UID")?.word()?.parse().ok()?;
     let head = Value::get(items, "BODY[")?.bytes().unwrap_or_default();
     let size = Value::get(items, "RFC822.SIZE").and_then(Value::word);
+    // A server may send more than it was asked for.
+    let head = &head[..head.len().min(MAX_HEAD)];
     let structure = Value::get(items, "BODYSTRUCTURE");
     Some(Shown {
-        summary: Summary::of(uid, message::flags(items), message::parse(head).as_ref()),
+        summary: Summary::of(
+            uid,
+            message::flags(items),
+            message::parse_head(head).as_ref(),
+        ),
         has_attachments: structure.is_some_and(has_attachments),
         size: size.and_then(|size| size.parse().ok()).unwrap_or_default(),
     })
@@ -143,6 +149,7 @@ fn written(day: Date) -> String {
 }
 
 const NAMES: [&str; 4] = ["filename", "filename*", "name", "name*"];
+const MAX_HEAD: usize = 16_384;
 const ITEMS: &str = " (UID FLAGS RFC822.SIZE BODYSTRUCTURE \
     BODY.PEEK[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)]<0.16384>)";
 

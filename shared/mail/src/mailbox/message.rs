@@ -8,6 +8,7 @@ use mail_parser::{
 use serde::Serialize;
 
 use super::address::{self, Named};
+use super::bounds;
 use crate::imap::response::Value;
 
 /// What a list shows of each.
@@ -41,9 +42,14 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
-/// `None` for what is no letter at all.
+/// `None` for what is no letter at all. The letter must have been tamed.
 pub fn parse(bytes: &[u8]) -> Option<Message<'_>> {
     MessageParser::default().parse(bytes)
+}
+
+/// The headers alone.
+pub fn parse_head(bytes: &[u8]) -> Option<Message<'_>> {
+    MessageParser::default().parse_headers(bytes)
 }
 
 // === impl Summary ===
@@ -64,10 +70,7 @@ impl Summary {
             from: from.into_iter().next(),
             to: all(|it| address::read(it.to())),
             cc: all(|it| address::read(it.cc())),
-            subject: letter
-                .and_then(Message::subject)
-                .unwrap_or_default()
-                .to_owned(),
+            subject: letter.and_then(subject).unwrap_or_default(),
             flags,
         }
     }
@@ -87,6 +90,10 @@ pub fn date(letter: &Message<'_>) -> Option<String> {
     let date = letter.date().filter(|date| date.is_valid())?;
     let at = Timestamp::from_second(date.to_timestamp()).ok()?;
     Some(at.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string())
+}
+
+pub fn subject(letter: &Message<'_>) -> Option<String> {
+    letter.subject().map(bounds::restored)
 }
 
 /// All that is written in it, plain; `None` if nothing is.
@@ -129,7 +136,7 @@ pub fn ids(header: &HeaderValue<'_>) -> Vec<String> {
 pub fn attachments(letter: &Message<'_>) -> Vec<Shown> {
     let all = letter.attachments().take(MOST_FILES).enumerate();
     let all = all.map(|(at, part)| Shown {
-        filename: part.attachment_name().map(str::to_owned),
+        filename: part.attachment_name().map(bounds::restored),
         content_type: kind(part),
         size: part.contents().len(),
         part_id: (at + 1).to_string(),
@@ -143,10 +150,12 @@ pub fn attachment(letter: &Message<'_>, number: usize) -> Option<File> {
         .attachments()
         .take(MOST_FILES)
         .nth(number.checked_sub(1)?)?;
+    let mut bytes = part.contents().to_vec();
+    bounds::restore(&mut bytes);
     Some(File {
-        name: part.attachment_name().map(str::to_owned),
+        name: part.attachment_name().map(bounds::restored),
         kind: kind(part),
-        bytes: part.contents().to_vec(),
+        bytes,
     })
 }
 
@@ -164,8 +173,8 @@ fn kind(part: &MessagePart<'_>) -> String {
         (1..=127).contains(&text.len()) && text.bytes().all(legal)
     };
     let named = part.content_type().and_then(|kind| {
-        let sub = kind.subtype()?;
-        let legal = token(kind.ctype()) && token(sub);
+        let sub = bounds::restored(kind.subtype()?);
+        let legal = token(kind.ctype()) && token(&sub);
         legal.then(|| format!("{}/{sub}", kind.ctype()).to_ascii_lowercase())
     });
     match (&part.body, named) {
@@ -178,7 +187,7 @@ fn kind(part: &MessagePart<'_>) -> String {
 
 fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> Option<String> {
     let texts: Vec<&str> = texts.collect();
-    (!texts.is_empty()).then(|| texts.join("\n"))
+    (!texts.is_empty()).then(|| bounds::restored(&texts.join("\n")))
 }
 
 const MAX_ID: usize = 500;

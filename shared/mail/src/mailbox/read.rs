@@ -6,7 +6,7 @@ use serde_json::json;
 use super::answer::Answer;
 use super::message::{self, Shown, Summary};
 use super::operation::Which;
-use super::{Mailbox, Step, folders, heavy};
+use super::{Mailbox, Step, bounds, folders, heavy};
 use crate::Fault;
 use crate::imap::Session;
 use crate::imap::command::Command;
@@ -27,7 +27,7 @@ struct Letter {
     truncated: bool,
 }
 
-/// One letter as the server has it.
+/// One letter as the server has it, tamed.
 pub struct Raw {
     pub flags: Vec<String>,
     pub bytes: Vec<u8>,
@@ -42,7 +42,7 @@ pub async fn read(mut mailbox: Mailbox<'_>, which: &Which) -> Step<Answer> {
     Ok(heavy(raw.bytes.len(), || show(which.uid, raw)))
 }
 
-/// Opens the folder, and fetches the letter from it.
+/// Opens the folder, and fetches the letter from it: one that can be parsed, for which there is memory.
 pub async fn fetch(session: &mut Session<'_>, which: &Which) -> Step<Raw> {
     open(session, &which.folder, "EXAMINE ").await?;
     let command = Command::new("UID FETCH ")
@@ -63,7 +63,10 @@ pub async fn fetch(session: &mut Session<'_>, which: &Which) -> Step<Raw> {
             bytes: bytes.to_vec(),
         })
     });
-    Ok(letters.next().ok_or_else(missing)?)
+    let mut raw = letters.next().ok_or_else(missing)?;
+    let room = heavy(raw.bytes.len(), || bounds::tame(&mut raw.bytes))?;
+    session.reserve(room)?;
+    Ok(raw)
 }
 
 /// How many letters there are in it. `how` is `EXAMINE `, which changes nothing, or `SELECT `.

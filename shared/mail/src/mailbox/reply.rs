@@ -43,7 +43,7 @@ fn draft(raw: &Raw, asked: Reply, owner: &Owner) -> Result<Draft, Answer> {
     Ok(Draft {
         to,
         cc,
-        subject: subject("Re: ", letter.subject()),
+        subject: subject("Re: ", message::subject(&letter).as_deref()),
         text_body: asked.text_body,
         html_body: asked.html_body,
         references: (!references.is_empty()).then_some(References::List(references)),

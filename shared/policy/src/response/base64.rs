@@ -1,12 +1,15 @@
 //! Text inside base64: mail bodies come so from mail APIs. What held something is encoded again; in
 //! what cannot be mended in place (line breaks, more layers), the marker takes the whole value.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::leaf::Redactor;
+use super::{ResponseFilter, RuleFilter};
 
 /// How many layers may still be unwrapped.
 #[derive(Clone, Copy)]
@@ -16,6 +19,26 @@ pub(super) struct Layers(u8);
 
 impl Layers {
     pub(super) const FULL: Self = Self(3);
+}
+
+// === impl ResponseFilter ===
+
+impl ResponseFilter {
+    /// As it applies to a file that an answer carries in base64, decoded: the rules that look for data.
+    /// Those on members are about the answer around it.
+    #[must_use]
+    pub fn for_carried(&self) -> Self {
+        let rules = self.rules.iter().filter(|rule| rule.redact.is_some());
+        let rules = rules.map(|rule| {
+            Arc::new(RuleFilter {
+                allow: None,
+                deny: None,
+                on_unfilterable: rule.on_unfilterable,
+                redact: rule.redact.clone(),
+            })
+        });
+        Self::new(rules.collect())
+    }
 }
 
 /// The redacted value, if `text` is base64 of a text with something in it.

@@ -95,7 +95,11 @@ fn is_words_to_gemini(part: &Object<'_>) -> bool {
 /// Data with their type beside them, unless that is text.
 fn is_medium(members: &Object<'_>) -> bool {
     let has = |wanted: &str| members.iter().any(|(name, _)| loose(name) == wanted);
-    if !has("data") || !["format", "mediatype", "mimetype"].into_iter().any(has) {
+    let data = members.iter().filter(|(name, _)| loose(name) == "data");
+    let has_data = data
+        .map(|(_, value)| value)
+        .any(|it| it.as_text().is_some());
+    if !has_data || !["format", "mediatype", "mimetype"].into_iter().any(has) {
         return false;
     }
     let says = |wanted: &str| member(members, wanted).and_then(Json::as_text);

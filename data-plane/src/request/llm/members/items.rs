@@ -9,7 +9,11 @@ use super::{Members, Object};
 /// Embeddings have an input of the same name, of texts and numbers.
 pub fn read(input: &Json<'_>, members: &mut Members) {
     match input {
-        Json::List(items) => items.iter().for_each(|item| read_item(item, members)),
+        Json::List(items) => {
+            for item in items {
+                read_item(item, members);
+            }
+        }
         input => read_item(input, members),
     }
 }

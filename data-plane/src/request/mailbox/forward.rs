@@ -241,7 +241,7 @@ async fn response(
             object,
         } => {
             let bytes = carried(bytes, &kind, filter).await?;
-            (Content::inline(object, &bytes), json, None)
+            (Content::inline(*object, &bytes), json, None)
         }
         Content::Json(text) => (text, json, None),
     };

@@ -25,7 +25,7 @@ pub enum Content {
     Inline {
         bytes: Vec<u8>,
         kind: String,
-        object: serde_json::Map<String, serde_json::Value>,
+        object: Box<serde_json::Map<String, serde_json::Value>>,
     },
     Json(Vec<u8>),
 }

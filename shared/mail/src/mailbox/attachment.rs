@@ -55,7 +55,7 @@ fn give(file: File, download: bool) -> Answer {
         content: Content::Inline {
             bytes: file.bytes,
             kind: file.kind,
-            object,
+            object: Box::new(object),
         },
     }
 }

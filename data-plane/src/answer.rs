@@ -79,6 +79,9 @@ pub fn refusal(
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
     }
+    if let (Some(waiting), Some(_)) = (&refusal.waiting, dialect) {
+        llm::question::mark(response.headers_mut(), waiting.id);
+    }
     if let Some(fault) = &refusal.proof {
         let headers = response.headers_mut();
         headers.insert(WWW_AUTHENTICATE, fault.challenge());

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ah5_contracts::id::{AgentId, ApprovalId, BootId, ClaimId, WorkspaceId};
+use ah5_contracts::id::{AgentId, ApprovalId, BootId, ClaimId, PolicyId, WorkspaceId};
 use ah5_store::StoreError;
 use ah5_store::database::Database;
-use ah5_store::redemption::{self, Asked, Ended, Granted, Question};
+use ah5_store::redemption::{self, Asked, Ended, Granted, Question, Word};
 use deadpool_postgres::Pool;
 use tokio::time::{sleep, timeout};
 
@@ -23,6 +23,7 @@ pub struct Redemption {
     pub workspace: WorkspaceId,
     pub approval: ApprovalId,
     pub agent: AgentId,
+    /// Of the request that was shown.
     pub digest: [u8; 32],
     pub claim: ClaimId,
 }
@@ -77,6 +78,22 @@ impl Approvals {
     ) -> Result<Option<Granted>, StoreError> {
         within(async { redemption::find(&self.pool.get().await?, workspace, id, agent).await })
             .await
+    }
+
+    /// What people have said of one of a policy's limits, if it holds now.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn find_word(
+        &self,
+        workspace: WorkspaceId,
+        policy: PolicyId,
+        limit: &str,
+    ) -> Result<Option<Word>, StoreError> {
+        within(async {
+            redemption::find_word(&self.pool.get().await?, workspace, policy, limit).await
+        })
+        .await
     }
 
     /// Takes the approval for one sending; `None` if it is not to be had any more. An answer that

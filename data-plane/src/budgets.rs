@@ -40,9 +40,10 @@ pub enum Unfit {
     UnknownPrice,
 }
 
-/// One budget has too little left.
+/// One policy's budget has too little left.
 #[derive(Clone, Copy, Debug)]
 pub struct Exhausted {
+    pub policy: PolicyId,
     pub cap: Cap,
     pub seconds: u32,
 }
@@ -85,6 +86,14 @@ impl Claims {
             claims.caps.push(cap);
         }
         Ok(claims)
+    }
+
+    /// As if this budget of this policy were twice as large.
+    pub fn lift(&mut self, policy: PolicyId, budget: &str) {
+        let shares = self.shares.iter_mut();
+        for share in shares.filter(|share| share.policy == policy && share.budget == budget) {
+            share.limit = share.limit.saturating_mul(2);
+        }
     }
 
     fn spent(&self, usage: &Usage) -> Option<Vec<i64>> {
@@ -141,8 +150,12 @@ impl Budgets {
             budgets::Reserved::Exhausted { share, seconds } => {
                 let unknown = || StoreError::Bug("a budget that nobody asked for".to_owned());
                 let cap = claims.caps.get(share).copied().ok_or_else(unknown)?;
-                let seconds = seconds.unsigned_abs();
-                Ok(Err(Exhausted { cap, seconds }))
+                let policy = claims.shares.get(share).ok_or_else(unknown)?.policy;
+                Ok(Err(Exhausted {
+                    policy,
+                    cap,
+                    seconds: seconds.unsigned_abs(),
+                }))
             }
         }
     }

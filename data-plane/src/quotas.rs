@@ -42,9 +42,12 @@ pub struct Quota {
     pub more_at: Instant,
 }
 
-/// Nothing is left in one policy's hour.
+/// Too little is left in one policy's hour.
 #[derive(Clone, Copy, Debug)]
-pub struct Exhausted(pub Quota);
+pub struct Exhausted {
+    pub policy: PolicyId,
+    pub quota: Quota,
+}
 
 /// Units that were taken for a call. They are given back if it goes away unsent.
 pub struct Taken {
@@ -175,10 +178,12 @@ impl Quotas {
             rest: u64::try_from(lease.rest).unwrap_or_default(),
             more_at: Instant::now() + seconds,
         };
-        Ok(match lease.granted {
-            Some(granted) => Ok((granted, quota)),
-            None => Err(Exhausted(quota)),
-        })
+        if let Some(granted) = lease.granted {
+            return Ok(Ok((granted, quota)));
+        }
+        let unknown = || StoreError::Bug("an hour that nobody asked for".to_owned());
+        let (policy, _) = *toll.policies.get(lease.policy).ok_or_else(unknown)?;
+        Ok(Err(Exhausted { policy, quota }))
     }
 
     /// What a block had left counts no more.
@@ -217,6 +222,17 @@ impl Quotas {
         };
         if let Ok(Err(error)) = timeout(DEADLINE, giving).await {
             tracing::warn!(%error, "calls that were not made stay counted");
+        }
+    }
+}
+
+// === impl Toll ===
+
+impl Toll {
+    /// As if this policy's hour were twice as long.
+    pub fn lift(&mut self, policy: PolicyId) {
+        for (_, hour) in self.policies.iter_mut().filter(|(id, _)| *id == policy) {
+            *hour = hour.saturating_mul(2);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use ah5_store::approvals::Approval;
+use ah5_store::approvals::{Approval, Kind};
 use ah5_store::tenant::Tenant;
 use ah5_store::{StoreError, agents};
 
@@ -22,14 +22,17 @@ pub async fn waits(tenant: &Tenant<'_>, approval: &Approval) -> Result<(), Store
     let agent = agent(tenant, approval).await?;
     let rule = approval.rule_label.as_deref();
     let rule = rule.map(|label| format!(" Rule: {}.", quoted(label)));
+    let (what, about) = match &approval.kind {
+        Kind::Call | Kind::Conversation { .. } => ("approval", call(approval)),
+        Kind::Limit { .. } => ("budget override", plain(&approval.reason, MOST_CALL)),
+    };
     let left = approval.expires_at.as_second() - now();
     let minutes = (left.max(0) + 59) / 60;
     let notice = Notice {
         kind: kind::APPROVAL_REQUEST,
-        title: format!("{agent} needs approval"),
+        title: format!("{agent} needs {what}"),
         body: format!(
-            "{}.{} Expires in {minutes} min.",
-            call(approval),
+            "{about}.{} Expires in {minutes} min.",
             rule.unwrap_or_default()
         ),
         link: Some(APPROVALS_PAGE.to_owned()),
@@ -45,7 +48,11 @@ pub async fn resolved(
     outcome: Outcome,
 ) -> Result<(), StoreError> {
     let agent = agent(tenant, approval).await?;
+    let is_limit = matches!(approval.kind, Kind::Limit { .. });
     let title = match outcome {
+        Outcome::Approved if is_limit => format!("A limit of {agent} was lifted"),
+        Outcome::Denied if is_limit => format!("A limit of {agent} stays as it is"),
+        Outcome::Expired if is_limit => format!("Nobody decided on a limit of {agent}"),
         Outcome::Approved => format!("A call of {agent} was approved"),
         Outcome::Denied => format!("A call of {agent} was denied"),
         Outcome::Expired => format!("Nobody decided on a call of {agent}"),
@@ -56,6 +63,7 @@ pub async fn resolved(
             "{} was approved and begun. Look at the provider whether it took place.",
             call(approval)
         ),
+        _ if is_limit => format!("{}.", plain(&approval.reason, MOST_CALL)),
         _ => format!("{}.", call(approval)),
     };
     let mut metadata = metadata(approval);

@@ -10,14 +10,17 @@ use http::{HeaderMap, Response};
 
 use super::decide::{Judged, Needs};
 use super::parse::{Asked, Wishes};
-use super::{Call, Caller, Kind, Refusal, body, unseal};
+use super::{Call, Caller, Kind, Refusal, body, heavy, unseal};
 use crate::admission::Permit;
 use crate::answer::AnswerBody;
 use crate::approvals::Redemption;
 use crate::plane::Plane;
 
 mod ask;
+mod conversation;
 mod digest;
+
+use conversation::Turn;
 
 /// What becomes of the call.
 pub enum Settled {
@@ -39,8 +42,9 @@ pub async fn settle(
 ) -> Result<Settled, Refusal> {
     match (judged.asked.approval, judged.needs.take()) {
         (None, None) => Ok(Settled::Go(None)),
-        (Some(id), _) => {
-            let redemption = redeem(plane, caller, judged, id).await?;
+        (Some(id), needs) => {
+            let is_of_prompt = needs.is_none_or(|needs| needs.reads_prompt);
+            let redemption = redeem(plane, call, caller, judged, (id, is_of_prompt)).await?;
             judged.claim.approve();
             call.redeems(id);
             Ok(Settled::Go(Some(redemption)))
@@ -61,45 +65,75 @@ async fn ask(
     needs: &Needs,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let headers = unseal::headers(caller, judged)?.headers;
-    ask::ask(plane, call, caller, &judged.asked, &headers, needs).await
+    let turn = turn(call, caller, judged, &headers);
+    let bound = match needs.reads_prompt {
+        true => heavy::run(judged.claim.body().len(), || turn.bind()).await,
+        false => None,
+    };
+    ask::ask(plane, call, caller, &judged.asked, &headers, needs, bound).await
 }
 
+/// `is_of_prompt`: nothing but what a model is told stands in the way.
 async fn redeem(
     plane: &Plane,
+    call: &Call,
     caller: &Caller,
     judged: &Judged<'_>,
-    id: ApprovalId,
+    (id, is_of_prompt): (ApprovalId, bool),
 ) -> Result<Redemption, Refusal> {
     let asked = &judged.asked;
     let (workspace, agent) = (caller.workspace_id, asked.agent);
     let found = plane.approvals.find(workspace, id, agent).await;
     let granted = found.map_err(unavailable)?.ok_or_else(unknown)?;
     let headers: HeaderMap = unseal::headers(caller, judged)?.headers;
-    let digest = digest::of(asked, &headers);
-    check(&granted, asked, &digest)?;
+    check(&granted, asked)?;
+    if granted.digest != digest::of(asked, &headers) {
+        let turn = turn(call, caller, judged, &headers);
+        let goes_on = match &granted.conversation {
+            Some(approved) if is_of_prompt => {
+                heavy::run(judged.claim.body().len(), || turn.goes_on(approved)).await
+            }
+            _ => false,
+        };
+        if !goes_on {
+            let error = "Request payload does not match the approved request";
+            return Err(mismatch(error));
+        }
+    }
     Ok(Redemption {
         workspace,
         approval: id,
         agent,
-        digest,
+        digest: granted.digest,
         claim: ClaimId::random(),
     })
 }
 
-fn check(granted: &Granted, asked: &Asked<'_>, digest: &[u8; 32]) -> Result<(), Refusal> {
+const fn turn<'a>(
+    call: &Call,
+    caller: &'a Caller,
+    judged: &'a Judged<'_>,
+    headers: &'a HeaderMap,
+) -> Turn<'a> {
+    Turn {
+        asked: &judged.asked,
+        claim: &judged.claim,
+        caller,
+        headers,
+        now: call.began(),
+    }
+}
+
+fn check(granted: &Granted, asked: &Asked<'_>) -> Result<(), Refusal> {
     check_state(granted)?;
-    let is_same = granted.connection == asked.connection
+    let is_same = !granted.is_limit
+        && granted.connection == asked.connection
         && granted.method == asked.wire_method.as_str()
         && granted.url == bare_url(asked);
     if !is_same {
         return Err(mismatch("Approval does not match this request"));
     }
-    check_grants(granted.grants, asked.wishes)?;
-    if granted.digest != digest {
-        let error = "Request payload does not match the approved request";
-        return Err(mismatch(error));
-    }
-    Ok(())
+    check_grants(granted.grants, asked.wishes)
 }
 
 fn check_state(granted: &Granted) -> Result<(), Refusal> {
@@ -194,6 +228,8 @@ fn bare_url(asked: &Asked<'_>) -> String {
     format!("{}{}", asked.url.origin(), asked.url.path())
 }
 
+/// Of one agent. More would only tire those who decide.
+pub const MOST_PENDING: i32 = 20;
 const EXPIRED: &str = "Submit a new request without approvalId to create a fresh approval.";
 const PENDING: &str = "This approval is still pending. Wait for the workspace owner to approve it.";
 const RESUBMIT: &str = "An approval is good for exactly the request that was shown. \

@@ -1,11 +1,14 @@
 //! What a call asks of its policies' budgets: measured when it is judged, reserved as one of the last
 //! things before it is sent.
 
+use std::borrow::Cow;
+
 use ah5_policy::budgets::{Budgets, Cap};
 use tokio::time::Instant;
 
+use super::lift::{Lifting, Used};
 use super::parse::Asked;
-use super::{Caller, Kind, Refusal, llm, unseal};
+use super::{Call, Caller, Kind, Refusal, llm, unseal};
 use crate::budgets::{Claims, Exhausted, Reserved, Unfit};
 use crate::plane::Plane;
 use crate::snapshot::Policy;
@@ -36,21 +39,40 @@ pub fn claims(
 }
 
 /// # Errors
-/// 429 when one of the budgets has too little left, 503 while the database does not answer.
-pub async fn reserve(plane: &Plane, claims: &Claims) -> Result<Reserved, Refusal> {
-    match plane.budgets.reserve(claims).await {
-        Ok(Ok(reserved)) => Ok(reserved),
-        Ok(Err(exhausted)) => Err(refused(exhausted)),
-        Err(error) => {
-            tracing::warn!(%error, "budgets cannot be counted");
-            let text = "Budgets cannot be counted at the moment";
-            Err(Refusal::unavailable(Kind::Stale, text))
-        }
+/// 429 when one of the budgets has too little left, or 202 where people are asked about it; 503 while the
+/// database does not answer.
+pub async fn reserve(
+    plane: &Plane,
+    call: &mut Call,
+    claims: &Claims,
+    mut lifting: Lifting<'_>,
+) -> Result<Reserved, Refusal> {
+    let mut claims = Cow::Borrowed(claims);
+    loop {
+        let exhausted = match plane.budgets.reserve(&claims).await {
+            Ok(Ok(reserved)) => return Ok(reserved),
+            Ok(Err(exhausted)) => exhausted,
+            Err(error) => {
+                tracing::warn!(%error, "budgets cannot be counted");
+                let text = "Budgets cannot be counted at the moment";
+                return Err(Refusal::unavailable(Kind::Stale, text));
+            }
+        };
+        let Exhausted { policy, cap, .. } = exhausted;
+        let used = Used {
+            policy,
+            limit: cap.kind.as_str(),
+            most: cap.limit,
+            used: None,
+            reason: format!("Budget exceeded ({})", words(cap)),
+        };
+        lifting.lift(plane, call, &used, refused(exhausted)).await?;
+        claims.to_mut().lift(policy, cap.kind.as_str());
     }
 }
 
 fn refused(exhausted: Exhausted) -> Refusal {
-    let Exhausted { cap, seconds } = exhausted;
+    let Exhausted { cap, seconds, .. } = exhausted;
     Refusal::limited(format!("Budget exceeded: {}", words(cap)), seconds).hint(format!(
         "What is left is less than the request may use. Ask for a shorter answer, or retry after \
          {seconds} seconds."

@@ -66,7 +66,7 @@ struct What {
     must_be_recorded: bool,
     /// The row that says so.
     intent: Option<AuditId>,
-    /// The approval that it takes.
+    /// The approval that it takes or waits for.
     approval: Option<ApprovalId>,
 }
 
@@ -162,6 +162,16 @@ impl Call {
 
     pub const fn redeems(&mut self, approval: ApprovalId) {
         self.what.approval = Some(approval);
+    }
+
+    /// People are asked about a limit that stands in its way.
+    pub const fn waits_for(&mut self, approval: ApprovalId) {
+        self.what.approval = Some(approval);
+    }
+
+    /// Who makes it, once that is known.
+    pub fn identity(&self) -> Option<Identity> {
+        self.who.map(|who| who.identity)
     }
 
     /// Records that a person is asked about the call, which ends here.

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::claim::Claim;
+use super::dues::Dues;
 use super::parse::{Asked, AskedBody};
 use super::{Call, Caller, Refusal, budget, mailbox, renewal};
-use crate::budgets::Claims;
 use crate::quotas::Toll;
 use crate::snapshot::{Policy, Workspace};
 
@@ -25,10 +25,8 @@ pub struct Judged<'h> {
     pub asked: Asked<'h>,
     pub claim: Claim,
     pub limits: Limits,
-    /// What it takes of its policies' hours.
-    pub toll: Option<Toll>,
-    /// What it asks of their budgets.
-    pub claims: Option<Claims>,
+    /// What it takes of its policies' limits.
+    pub dues: Dues,
     /// What rules replaced in the body.
     pub redactions: Vec<Redaction>,
     /// What the answer must lose.
@@ -42,6 +40,8 @@ pub struct Needs {
     pub reason: String,
     pub rule: String,
     pub label: Option<Arc<str>>,
+    /// It is what a language model is told that a rule has stopped at.
+    pub reads_prompt: bool,
     /// Id, version, and digest of its content.
     pub policy: Option<(PolicyId, i64, [u8; 32])>,
 }
@@ -107,8 +107,7 @@ pub fn decide<'h>(
         asked,
         claim,
         limits,
-        toll,
-        claims,
+        dues: Dues { toll, claims },
         redactions,
         filter,
         needs,
@@ -205,6 +204,7 @@ fn needs(
             reason,
             rule: rule.to_string(),
             label: combined.label,
+            reads_prompt: combined.reads_prompt,
             policy,
         })),
         Decision::Deny { reason, hint, .. } => {

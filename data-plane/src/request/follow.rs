@@ -13,7 +13,8 @@ use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
 
 use super::Refusal;
-use super::forward::{Provider, check};
+use super::dues::check;
+use super::forward::Provider;
 use super::unseal::uri;
 use crate::plane::Plane;
 

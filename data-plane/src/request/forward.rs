@@ -7,11 +7,11 @@ use ah5_net::{ResponseBody, SendError};
 use ah5_providers::scrub::Scrubber;
 use http::Response;
 
-use super::approve::{lost, unavailable};
+use super::dues::{check, no_longer};
 use super::meter::Sent;
 use super::unseal::{Exchange, Unsealed};
-use super::{Call, Refusal, budget, follow, renewal, toll};
-use crate::approvals::{Held, Redemption};
+use super::{Call, Refusal, follow, renewal};
+use crate::approvals::Redemption;
 use crate::plane::Plane;
 
 /// A provider's answer, its body still under way.
@@ -22,10 +22,9 @@ pub struct Provider {
 }
 
 /// # Errors
-/// 403 for a target that no call may go to, 429 when a policy's hour or budget is used up or the
-/// provider has asked for a pause, 413, 502 or 504 when the provider gave no answer, 503 when the call can't be recorded as
-/// its policy demands; also 403 when the call stopped being allowed while it was made: its answer then
-/// stays here.
+/// As [`Dues::pay`](super::dues::Dues::pay); also 403 for a target that no call may go to, 413, 502 or 504
+/// when the provider gave no answer, and 403 when the call stopped being allowed while it was made: its
+/// answer then stays here.
 pub async fn forward(
     plane: &Arc<Plane>,
     call: &mut Call,
@@ -36,37 +35,11 @@ pub async fn forward(
         request,
         scrubber,
         mut exchange,
-        toll,
-        claims,
+        dues,
         account,
     } = unsealed;
-    // Before anything is used up for a call that is not made.
-    check_pause(plane, &exchange)?;
-    let mut taken = match &toll {
-        Some(toll) => Some(toll::pay(plane, call, toll).await?),
-        None => None,
-    };
-    let mut reserved = match &claims {
-        Some(claims) => Some(budget::reserve(plane, claims).await?),
-        None => None,
-    };
-    call.intend(plane).await?;
-    // The last look before anything leaves: all this may have taken its time.
-    check(plane, &exchange)?;
-    let mut held = match &redemption {
-        Some(redemption) => Some(take(plane, redemption, &exchange).await?),
-        None => None,
-    };
-    if let Some(held) = &mut held {
-        held.sending();
-    }
-    if let Some(taken) = &mut taken {
-        taken.sending();
-    }
-    if let Some(reserved) = &mut reserved {
-        reserved.sending();
-    }
-    call.sending(&plane.recorder);
+    let paid = dues.pay(plane, call, &exchange, redemption.as_ref());
+    let paid = paid.await?;
     let sending = plane.upstreams.send(exchange.key, request);
     let response = match exchange.uploads {
         false => sending.await,
@@ -77,25 +50,13 @@ pub async fn forward(
         Ok(response) => response,
         Err(error) => {
             if !error.sent {
-                call.not_sent();
-                if let Some(taken) = &mut taken {
-                    taken.not_sent();
-                }
-                if let Some(reserved) = &mut reserved {
-                    reserved.not_sent();
-                }
-                if let Some(held) = held {
-                    held.release().await;
-                }
+                paid.not_sent(call).await;
             }
             return Err(refused(&error, &exchange.sent));
         }
     };
-    exchange.reserved = reserved;
+    exchange.reserved = paid.answered();
     call.answered(response.status().as_u16(), exchange.sent.bytes());
-    if let Some(held) = held {
-        held.executed();
-    }
     check(plane, &exchange)?;
     let provider = Provider {
         response,
@@ -110,32 +71,6 @@ pub async fn forward(
     follow::follow(plane, provider, redemption.is_some()).await
 }
 
-/// A provider that has asked to be left alone is.
-fn check_pause(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
-    match plane.pauses.left(exchange.key.connection) {
-        None => Ok(()),
-        Some(seconds) => Err(Refusal::paused(seconds)),
-    }
-}
-
-/// Takes the approval, and looks once more: taking it took its time. Given back if the call is not
-/// allowed any more.
-pub async fn take(
-    plane: &Plane,
-    redemption: &Redemption,
-    exchange: &Exchange,
-) -> Result<Held, Refusal> {
-    let claimed = plane.approvals.claim(redemption).await;
-    let Some(held) = claimed.map_err(unavailable)? else {
-        return Err(lost(plane, redemption).await);
-    };
-    if let Err(refusal) = check(plane, exchange) {
-        held.release().await;
-        return Err(refusal);
-    }
-    Ok(held)
-}
-
 /// A request that the agent is still sending goes on only while the call is allowed.
 pub async fn until_cut<T>(
     plane: &Plane,
@@ -148,18 +83,6 @@ pub async fn until_cut<T>(
         done = sending => Ok(done),
         () = std::future::poll_fn(|cx| watch.poll_cut(cx)) => Err(no_longer()),
     }
-}
-
-pub fn check(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
-    if plane.allows(&exchange.claim) {
-        Ok(())
-    } else {
-        Err(no_longer())
-    }
-}
-
-fn no_longer() -> Refusal {
-    Refusal::forbidden("The call stopped being allowed while it was made", None)
 }
 
 fn refused(error: &SendError, sent: &Sent) -> Refusal {

@@ -7,6 +7,9 @@ use ah5_contracts::id::AuditId;
 use ah5_edge::dpop::Fault;
 use http::StatusCode;
 
+use super::lift::Waiting;
+use super::offer::Offer;
+
 #[derive(Debug)]
 pub struct Refusal {
     pub status: StatusCode,
@@ -19,6 +22,8 @@ pub struct Refusal {
     pub recorded: Option<&'static str>,
     /// What is wrong with how the caller proves possession of a key.
     pub proof: Option<Box<Fault>>,
+    /// People are asked about it.
+    pub waiting: Option<Box<Waiting>>,
 }
 
 /// For metrics and the record.
@@ -52,6 +57,7 @@ impl Refusal {
             retry_after: None,
             recorded: None,
             proof: None,
+            waiting: None,
         }
     }
 
@@ -161,6 +167,17 @@ impl Refusal {
     /// Compact JSON.
     #[must_use]
     pub fn to_json(&self, audit_id: Option<AuditId>) -> Vec<u8> {
+        if let Some(waiting) = &self.waiting {
+            return Offer {
+                id: waiting.id,
+                reason: &waiting.reason,
+                expires_at: waiting.expires_at,
+                hint: self.hint.as_deref().unwrap_or_default(),
+                rule_label: None,
+                audit_id,
+            }
+            .to_json();
+        }
         let body = ErrorBody {
             error: self.error.clone().into_owned(),
             hint: self.hint.clone().map(Cow::into_owned),

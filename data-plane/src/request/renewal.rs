@@ -17,7 +17,8 @@ use http::{Request, StatusCode};
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::forward::{Provider, check};
+use super::dues::check;
+use super::forward::Provider;
 use super::{Caller, Kind, Refusal, unseal};
 use crate::plane::Plane;
 use crate::snapshot::Connection;

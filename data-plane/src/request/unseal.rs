@@ -24,13 +24,13 @@ use http::{Request, Uri};
 use super::body::MAX_LLM;
 use super::claim::Claim;
 use super::decide::{Judged, header_refused};
+use super::dues::Dues;
 use super::meter::{Meter, Metered, Sent, too_large};
 use super::parse::{AskedBody, Form};
 use super::renewal::Account;
 use super::{Call, Caller, Refusal};
-use crate::budgets::{Claims, Reserved};
+use crate::budgets::Reserved;
 use crate::plane::Plane;
-use crate::quotas::Toll;
 use crate::snapshot::Connection;
 
 /// A request that carries its credential. Only [`unseal`] makes one.
@@ -39,9 +39,7 @@ pub struct Unsealed {
     pub scrubber: Scrubber,
     pub exchange: Exchange,
     /// To be paid before it is sent.
-    pub toll: Option<Toll>,
-    /// To be reserved before it is sent.
-    pub claims: Option<Claims>,
+    pub dues: Dues,
     pub account: Account,
 }
 
@@ -87,8 +85,7 @@ pub fn unseal(
         asked,
         claim,
         limits,
-        toll,
-        claims,
+        dues,
         redactions,
         filter,
         needs: _,
@@ -143,8 +140,7 @@ pub fn unseal(
         request: Request::from_parts(parts, body),
         scrubber,
         exchange,
-        toll,
-        claims,
+        dues,
         account,
     })
 }

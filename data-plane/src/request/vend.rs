@@ -55,7 +55,7 @@ pub async fn vend(
     caller.renew(plane)?;
     allowed(call, &caller.workspace, agent, connection)?;
     let mut taken = match &toll {
-        Some(toll) => Some(toll::pay(plane, call, toll).await?),
+        Some(toll) => Some(toll::pay(plane, call, toll, None).await?),
         None => None,
     };
     // 4. Written down, then handed out.

@@ -3,7 +3,9 @@
 
 mod budgets;
 mod clients;
+mod conversations;
 mod models;
+mod overrides;
 mod route;
 mod streams;
 #[path = "../support/mod.rs"]

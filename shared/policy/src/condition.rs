@@ -84,6 +84,11 @@ impl Condition {
         Ok(Self { place, test })
     }
 
+    /// Whether it looks at what a language model is told.
+    pub(crate) const fn reads_prompt(&self) -> bool {
+        matches!(self.place, Place::Prompt)
+    }
+
     pub(crate) fn holds(&self, body: &Reading<'_>, need: Need) -> bool {
         match &self.place {
             Place::Body => self.holds_for_all(body, need),

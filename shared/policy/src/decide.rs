@@ -75,6 +75,8 @@ pub struct Combined {
     pub label: Option<Arc<str>>,
     /// What the deciding rule found in the body.
     pub matches: Vec<Match>,
+    /// The rule that decided looks at what a language model is told, and not for personal data.
+    pub reads_prompt: bool,
     /// The body to send in place of the one given, if rules changed it.
     pub body: Option<Vec<u8>>,
     pub redactions: Vec<Redaction>,
@@ -165,9 +167,11 @@ fn combine(
     }
     let unnamed = unnamed(&judged, facts);
     let (policy, _, verdict) = judged.swap_remove(strictest);
+    let reads_prompt = verdict.reads_prompt();
     let decided = verdict.outcome.decided;
     let combined = Combined {
         decision: verdict.decision,
+        reads_prompt,
         policy: Some(policy),
         label: verdict.label,
         matches: decided.map(|decided| decided.matches).unwrap_or_default(),
@@ -227,6 +231,7 @@ impl Combined {
             policy: None,
             label: None,
             matches: Vec::new(),
+            reads_prompt: false,
             body: None,
             redactions: Vec::new(),
             response: Vec::new(),

@@ -58,6 +58,8 @@ pub struct Decided {
     pub label: Option<Arc<str>>,
     /// Where its personal-data facet found something.
     pub matches: Vec<Match>,
+    /// It looks at what a language model is told, and not for personal data.
+    pub reads_prompt: bool,
     /// Why the body could not be read, if the rule denies for that.
     pub unreadable: Option<BodyError>,
 }

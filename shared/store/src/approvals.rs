@@ -24,6 +24,7 @@ pub struct Approval {
     pub digest: Vec<u8>,
     pub pii_bypass: bool,
     pub full_fields: bool,
+    pub kind: Kind,
     pub status: String,
     /// Nobody can decide or redeem it any more, whatever the status says yet.
     pub is_overdue: bool,
@@ -31,6 +32,22 @@ pub struct Approval {
     pub decided_at: Option<Timestamp>,
     pub expires_at: Timestamp,
     pub created_at: Timestamp,
+}
+
+/// What it is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Call,
+    /// A call of a conversation with a language model, which may go on behind these items.
+    Conversation {
+        items: i32,
+    },
+    /// A policy's limit, for as long as it lasts.
+    Limit {
+        name: String,
+        most: Option<i64>,
+        used: Option<i64>,
+    },
 }
 
 /// The newest of the workspace, or of one of its agents.
@@ -184,7 +201,7 @@ pub async fn lock_sweep(client: &impl GenericClient) -> Result<bool, StoreError>
 
 const COLUMNS: &str =
     "id, agent_id, connection_id, policy_id, actor, rule_label, reason, method, url,
-    digest, pii_bypass, full_fields, status, expires_at <= clock_timestamp() as is_overdue,
+    digest, pii_bypass, full_fields, items, limited, limit_most, limit_used, status, expires_at <= clock_timestamp() as is_overdue,
     decided_by, decided_at, expires_at, created_at";
 
 fn place(row: &Row) -> (WorkspaceId, ApprovalId) {
@@ -210,11 +227,24 @@ fn read(row: &Row) -> Approval {
         digest: row.get("digest"),
         pii_bypass: row.get("pii_bypass"),
         full_fields: row.get("full_fields"),
+        kind: kind(row),
         status: row.get("status"),
         is_overdue: row.get("is_overdue"),
         decided_by: row.get::<_, Option<_>>("decided_by").map(UserId::from_uuid),
         decided_at: row.get("decided_at"),
         expires_at: row.get("expires_at"),
         created_at: row.get("created_at"),
+    }
+}
+
+fn kind(row: &Row) -> Kind {
+    match (row.get("items"), row.get("limited")) {
+        (Some(items), _) => Kind::Conversation { items },
+        (None, Some(name)) => Kind::Limit {
+            name,
+            most: row.get("limit_most"),
+            used: row.get("limit_used"),
+        },
+        (None, None) => Kind::Call,
     }
 }

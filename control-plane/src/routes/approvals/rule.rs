@@ -8,7 +8,7 @@ use serde_json::json;
 
 use ah5_contracts::approval::Status;
 use ah5_contracts::id::ApprovalId;
-use ah5_store::approvals;
+use ah5_store::approvals::{self, Kind};
 use ah5_store::tenant::Tenant;
 
 use super::{preview, status, unknown};
@@ -66,6 +66,9 @@ async fn propose(app: &App, tenant: &Tenant<'_>, id: ApprovalId) -> Result<Propo
     if approval.pii_bypass || approval.full_fields {
         let text = "It asks for more than a call: personal data or all fields of an answer";
         return Err(AppError::conflict(text));
+    }
+    if matches!(approval.kind, Kind::Limit { .. }) {
+        return Err(AppError::conflict("It lifts a limit and allows no call"));
     }
     let request = preview::request(app, tenant, &approval).await?;
     let (Some(policy), Some(request)) = (approval.policy, request) else {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use ah5_contracts::id::{AgentId, ApprovalId, ConnectionId, PolicyId, UserId};
 use ah5_store::StoreError;
 use ah5_store::agents;
-use ah5_store::approvals::Approval;
+use ah5_store::approvals::{Approval, Kind};
 use ah5_store::connections::{self, Name};
 use ah5_store::tenant::Tenant;
 
@@ -53,6 +53,34 @@ struct Details {
     bypass_pii_redaction: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     request_full_fields: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guard_trigger: Option<Guard>,
+    /// The conversation may have gone on behind so many items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_items: Option<i32>,
+    #[serde(flatten)]
+    limit: Option<Limit>,
+}
+
+/// What made a rule ask. What it found is in the preview only, which goes when it is over.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Guard {
+    r#type: &'static str,
+    rule_label: String,
+    matches: [(); 0],
+}
+
+/// A limit of the policy's that would count twice while the approval lasts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limit {
+    r#type: &'static str,
+    /// `requests_hour`, `tokens_hour`, `tokens_day`, `cost_day` or `cost_month`.
+    limit_name: String,
+    limit: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_count: Option<i64>,
 }
 
 /// Names of today; what has been deleted has none.
@@ -96,6 +124,12 @@ impl Names {
                 request_fingerprint: digest.map(|byte| format!("{byte:02x}")).collect(),
                 bypass_pii_redaction: approval.pii_bypass,
                 request_full_fields: approval.full_fields,
+                guard_trigger: Guard::of(approval),
+                conversation_items: match approval.kind {
+                    Kind::Conversation { items } => Some(items),
+                    Kind::Call | Kind::Limit { .. } => None,
+                },
+                limit: Limit::of(approval),
             },
             decided_by: approval.decided_by,
             decided_at: approval.decided_at.map(time),
@@ -103,5 +137,38 @@ impl Names {
             created_at: time(approval.created_at),
             preview: None,
         }
+    }
+}
+
+// === impl Guard ===
+
+impl Guard {
+    fn of(approval: &Approval) -> Option<Self> {
+        let r#type = match approval.kind {
+            Kind::Conversation { .. } => "prompt_injection",
+            Kind::Call if approval.pii_bypass => "pii_bypass",
+            Kind::Call | Kind::Limit { .. } => return None,
+        };
+        Some(Self {
+            r#type,
+            rule_label: approval.rule_label.clone().unwrap_or_default(),
+            matches: [],
+        })
+    }
+}
+
+// === impl Limit ===
+
+impl Limit {
+    fn of(approval: &Approval) -> Option<Self> {
+        let Kind::Limit { name, most, used } = &approval.kind else {
+            return None;
+        };
+        Some(Self {
+            r#type: "rate_limit_override",
+            limit_name: name.clone(),
+            limit: *most,
+            current_count: *used,
+        })
     }
 }

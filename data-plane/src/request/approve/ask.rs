@@ -5,34 +5,19 @@ use ah5_contracts::approval::{Body, LIFE_SECONDS, Request};
 use ah5_contracts::id::ApprovalId;
 use ah5_security::secret::SecretText;
 use ah5_security::vault::RequestContext;
-use ah5_store::redemption::{Asked as Question, Question as NewQuestion};
+use ah5_store::redemption::{Conversation, GoodFor, Question};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Response, StatusCode};
-use serde::Serialize;
 
-use super::{bare_url, digest, grants, unavailable};
+use super::{MOST_PENDING, bare_url, digest, grants, unavailable};
 use crate::answer::{self, AnswerBody};
 use crate::plane::Plane;
 use crate::request::decide::Needs;
 use crate::request::llm::question::Message;
+use crate::request::offer::Offer;
 use crate::request::parse::{Asked, AskedBody, Form};
 use crate::request::{Call, Caller, Refusal, llm};
-
-/// The body of a 202.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Offer<'a> {
-    approval_required: bool,
-    approval_request_id: ApprovalId,
-    reason: &'a str,
-    expires_at: String,
-    hint: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule_label: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    audit_id: Option<ah5_contracts::id::AuditId>,
-}
 
 pub async fn ask(
     plane: &Plane,
@@ -41,11 +26,12 @@ pub async fn ask(
     asked: &Asked<'_>,
     headers: &HeaderMap,
     needs: &Needs,
+    bound: Option<Conversation>,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let (id, digest) = (ApprovalId::random(), digest::of(asked, headers));
     let sealed = seal(caller, asked, headers, id, &digest)?;
     let (_, actor) = caller.identity.actor();
-    let question = NewQuestion {
+    let question = Question {
         id,
         workspace: caller.workspace_id,
         agent: asked.agent,
@@ -59,6 +45,7 @@ pub async fn ask(
         url: &bare_url(asked),
         digest: &digest,
         grants: grants(asked.wishes),
+        good_for: bound.map_or(GoodFor::Call, GoodFor::Conversation),
         sealed: &sealed,
         seconds: LIFE_SECONDS,
         most_pending: MOST_PENDING,
@@ -70,39 +57,33 @@ pub async fn ask(
         let message = Message {
             id: question.id,
             reason: &needs.reason,
-            hint: &hint(asked, needs),
+            hint: &hint(asked, needs, bound.is_some()),
         };
         return Ok(llm::question::answer(asked, dialect, &message, audit_id));
     }
-    let offer = offer(&question, asked, needs, audit_id);
-    let text = serde_json::to_vec(&offer).map_err(Refusal::internal)?;
+    let offer = Offer {
+        id: question.id,
+        reason: &needs.reason,
+        expires_at: question.expires_at,
+        hint: &hint(asked, needs, false),
+        rule_label: needs.label.as_deref(),
+        audit_id,
+    };
+    let text = offer.to_json();
     Ok(answer::json(StatusCode::ACCEPTED, text, audit_id))
 }
 
-fn offer<'a>(
-    question: &Question,
-    asked: &Asked<'_>,
-    needs: &'a Needs,
-    audit_id: Option<ah5_contracts::id::AuditId>,
-) -> Offer<'a> {
-    let expires = question.expires_at;
-    Offer {
-        approval_required: true,
-        approval_request_id: question.id,
-        reason: &needs.reason,
-        expires_at: expires.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-        hint: hint(asked, needs),
-        rule_label: needs.label.as_deref(),
-        audit_id,
-    }
-}
-
 /// How to send the same request again.
-fn hint(asked: &Asked<'_>, needs: &Needs) -> String {
+fn hint(asked: &Asked<'_>, needs: &Needs, may_go_on: bool) -> String {
     if asked.form.is_transparent() {
-        return "This request requires approval. Once approved, re-submit the same request with \
-                header x-ah5-approval-id set to this approvalRequestId."
-            .to_owned();
+        let same = match may_go_on {
+            true => "the same request, or the conversation as it has gone on since,",
+            false => "the same request",
+        };
+        return format!(
+            "This request requires approval. Once approved, re-submit {same} with header \
+             x-ah5-approval-id set to this approvalRequestId."
+        );
     }
     let also = match (asked.wishes.bypass_pii, asked.wishes.full_fields) {
         (true, true) => " and bypassPiiRedaction and requestFullFields as they are",
@@ -173,7 +154,5 @@ fn too_many() -> Refusal {
         .hint("Wait until they are decided or have expired.")
 }
 
-/// Of one agent. More would only tire those who decide.
-const MOST_PENDING: i32 = 20;
 /// It is kept in the database until somebody has decided.
 const MAX_SHOWN: usize = 4 * 1024 * 1024;

@@ -11,18 +11,7 @@ use crate::request::parse::{Asked, AskedBody};
 
 /// `headers` as they are sent, but for the credential.
 pub fn of(asked: &Asked<'_>, headers: &HeaderMap) -> [u8; 32] {
-    let fields = Fields::new("ah5.approval.v1")
-        .bytes(asked.agent.uuid().as_bytes())
-        .bytes(asked.connection.uuid().as_bytes())
-        .text(asked.wire_method.as_str())
-        .text(&asked.url.to_string())
-        .number(asked.wishes.bypass_pii.into())
-        .number(asked.wishes.full_fields.into());
-    let counted = bound(headers);
-    let fields = fields.number(i64::try_from(counted.len()).unwrap_or(i64::MAX));
-    let fields = counted.iter().fold(fields, |fields, (name, value)| {
-        fields.text(name).bytes(value)
-    });
+    let fields = head(asked, headers);
     let kind = headers
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
@@ -38,6 +27,29 @@ pub fn of(asked: &Asked<'_>, headers: &HeaderMap) -> [u8; 32] {
             .bytes(&ah5_security::random::bytes::<16>()),
     };
     sha256(&fields.finish())
+}
+
+/// Of a conversation with a language model: `held` is what of its body must stay as it is.
+pub fn of_conversation(asked: &Asked<'_>, headers: &HeaderMap, mut held: Json<'_>) -> [u8; 32] {
+    sort(&mut held);
+    let fields = head(asked, headers).text("conversation");
+    sha256(&fields.bytes(&sha256(&held.to_bytes())).finish())
+}
+
+/// All but the body.
+fn head(asked: &Asked<'_>, headers: &HeaderMap) -> Fields {
+    let fields = Fields::new("ah5.approval.v1")
+        .bytes(asked.agent.uuid().as_bytes())
+        .bytes(asked.connection.uuid().as_bytes())
+        .text(asked.wire_method.as_str())
+        .text(&asked.url.to_string())
+        .number(asked.wishes.bypass_pii.into())
+        .number(asked.wishes.full_fields.into());
+    let counted = bound(headers);
+    let fields = fields.number(i64::try_from(counted.len()).unwrap_or(i64::MAX));
+    counted.iter().fold(fields, |fields, (name, value)| {
+        fields.text(name).bytes(value)
+    })
 }
 
 /// In the order of their names; values of one name in their own order.

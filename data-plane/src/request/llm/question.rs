@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ah5_contracts::id::{ApprovalId, AuditId};
 use ah5_providers::service::Dialect;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -40,11 +40,16 @@ pub fn answer(
         headers.insert(CONTENT_TYPE, kind);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
+    mark(headers, message.id);
+    response
+}
+
+/// Says which approval is waited for to who looks at headers.
+pub fn mark(headers: &mut HeaderMap, id: ApprovalId) {
     headers.insert(REQUIRED, HeaderValue::from_static("true"));
-    if let Ok(id) = HeaderValue::from_str(&message.id.to_string()) {
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(REQUEST, id);
     }
-    response
 }
 
 impl Message<'_> {

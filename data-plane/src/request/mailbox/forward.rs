@@ -18,14 +18,14 @@ use http::{Response, StatusCode};
 use crate::admission::Permit;
 use crate::approvals::Redemption;
 use crate::plane::Plane;
-use crate::quotas::Toll;
 use crate::request::collect::filtered;
 use crate::request::decide::Judged;
-use crate::request::forward::{Provider, check, take, until_cut};
+use crate::request::dues::{Dues, check};
+use crate::request::forward::{Provider, until_cut};
 use crate::request::meter::Sent;
 use crate::request::parse::AskedBody;
 use crate::request::unseal::{self, DEFAULT_LIMIT, Exchange, check_size};
-use crate::request::{Call, Caller, Kind, Refusal, heavy, toll};
+use crate::request::{Call, Caller, Kind, Refusal, heavy};
 
 /// An errand that is allowed, and what it takes.
 pub struct Sending<'h> {
@@ -65,25 +65,9 @@ pub async fn forward(
     let base = connection.base.clone();
     drop(caller);
     call.mark();
-    let (exchange, toll) = exchange(workspace, base, judged)?;
-    let mut taken = match &toll {
-        Some(toll) => Some(toll::pay(plane, call, toll).await?),
-        None => None,
-    };
-    call.intend(plane).await?;
-    // The last look before anything leaves: all this may have taken its time.
-    check(plane, &exchange)?;
-    let mut held = match &redemption {
-        Some(redemption) => Some(take(plane, redemption, &exchange).await?),
-        None => None,
-    };
-    if let Some(held) = &mut held {
-        held.sending();
-    }
-    if let Some(taken) = &mut taken {
-        taken.sending();
-    }
-    call.sending(&plane.recorder);
+    let (exchange, dues) = exchange(workspace, base, judged)?;
+    let paid = dues.pay(plane, call, &exchange, redemption.as_ref());
+    let paid = paid.await?;
     let mut keeper = Ledger {
         permit,
         has_begun: false,
@@ -120,17 +104,12 @@ pub async fn forward(
     };
     // Whatever a server did it has begun.
     let has_begun = has_begun || answer.as_ref().is_ok_and(|answer| answer.status < 400);
-    match (held, has_begun, &answer) {
-        (Some(held), true, Ok(_)) => held.executed(),
-        (Some(held), false, _) => held.release().await,
+    match (has_begun, &answer) {
+        (true, Ok(_)) => drop(paid.answered()),
         // What became of it is not known, and the approval is used up.
-        (Some(_), true, Err(_)) | (None, ..) => {}
-    }
-    if answer.is_err() && !has_begun {
-        call.not_sent();
-        if let Some(taken) = &mut taken {
-            taken.not_sent();
-        }
+        (true, Err(_)) => drop(paid),
+        (false, Ok(_)) => paid.not_done().await,
+        (false, Err(_)) => paid.not_sent(call).await,
     }
     let answer = answer?;
     call.answered(answer.status, exchange.sent.bytes());
@@ -147,12 +126,12 @@ fn exchange(
     workspace: WorkspaceId,
     base: ah5_policy::CanonicalUrl,
     judged: Judged<'_>,
-) -> Result<(Exchange, Option<Toll>), Refusal> {
+) -> Result<(Exchange, Dues), Refusal> {
     let Judged {
         asked,
         claim,
         limits,
-        toll,
+        dues,
         redactions,
         filter,
         ..
@@ -179,10 +158,9 @@ fn exchange(
         filter,
         translated: true,
         category: Category::Data,
-        // Budgets are for models.
         reserved: None,
     };
-    Ok((exchange, toll))
+    Ok((exchange, dues))
 }
 
 /// The call's memory, and whether it has begun.

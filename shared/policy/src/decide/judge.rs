@@ -68,6 +68,16 @@ impl Judged {
             || (facts.request_full_fields && FULL_FIELDS_LEAVE_OUT.contains(&label))
     }
 
+    /// Whether it is a rule about what a language model is told that decided.
+    pub(super) fn reads_prompt(&self) -> bool {
+        let decided = self.outcome.decided.as_ref();
+        decided.is_some_and(|decided| {
+            let rule = Rule::Request(decided.rule);
+            decided.reads_prompt
+                && matches!(&self.decision, Decision::NeedsApproval { rule: by, .. } if *by == rule)
+        })
+    }
+
     fn ask(&mut self, reason: String, rule: Rule, label: Option<Arc<str>>) {
         if self.decision.strictness() == 0 {
             self.decision = Decision::NeedsApproval { reason, rule };

@@ -140,6 +140,7 @@ impl RequestRule {
             rule,
             label: self.label.clone(),
             matches,
+            reads_prompt: self.pii.is_none() && self.conditions.iter().any(Condition::reads_prompt),
             unreadable: None,
         }
     }

@@ -14,6 +14,12 @@ impl Models {
     /// With a guard at one provider that looks at what the model is told.
     async fn guarded(service: &str) -> Self {
         let models = Self::open().await;
+        models.guard(service, &[]).await;
+        models
+    }
+
+    /// Rules before the guard ask about requests with these members.
+    async fn guard(&self, service: &str, members: &[&str]) {
         let told = json!([{"path": "$prompt_text", "op": "contains", "value": "ignore previous"}]);
         let long = r#""max_tokens"\s*:\s*\d{5,}"#;
         let costly = json!([{"path": "$body", "op": "matches", "value": long}]);
@@ -21,13 +27,18 @@ impl Models {
             let found = json!({"methods": ["POST"], "body": body});
             json!({"label": label, "match": found, "action": "require_approval"})
         };
-        let rules = json!([
-            ask("Potential prompt injection: instruction override", &told),
-            ask("Long answers", &costly),
-        ]);
+        let earlier = members.iter().map(|name| {
+            let there = json!([{"path": name, "op": "exists"}]);
+            ask("Another rule", &there)
+        });
+        let mut rules: Vec<Value> = earlier.collect();
+        rules.push(ask(
+            "Potential prompt injection: instruction override",
+            &told,
+        ));
+        rules.push(ask("Long answers", &costly));
         let body = json!({"rules": {"request": rules, "response": []}});
-        models.change(service, "rules", &body).await;
-        models
+        self.change(service, "rules", &body).await;
     }
 
     /// Asks, and has it approved by the owner.
@@ -162,6 +173,11 @@ async fn whatever_else_differs_is_another_conversation() {
     }
     assert!(models.seen("/v1/chat/completions").await.is_empty());
     assert_eq!(models.shown(&id).await["status"], "approved");
+    // A rule that was made since asks about something else.
+    models.guard("openai", &["tools"]).await;
+    let held = models.redeeming(CHAT, &longer, &id);
+    assert_eq!(models.world.send(held).await.status, 403);
+    models.guard("openai", &[]).await;
     let answer = models
         .world
         .send(models.redeeming(CHAT, &longer, &id))

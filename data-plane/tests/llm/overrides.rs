@@ -135,6 +135,7 @@ async fn no_kind_of_approval_stands_for_another() {
         .send(call.clone().header("x-ah5-approval-id", &lifts))
         .await;
     assert_eq!(redeemed.status, 403, "{}", redeemed.text());
+    assert!(redeemed.contains("Approval does not match this request"));
     // An approved call lifts no limit: it waits, and is good later.
     let asked = models.world.send(call.clone()).await;
     let approved = question(&asked).unwrap();

@@ -1,5 +1,9 @@
 //! A connection by OAuth whose token can be had, and who asks for it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use ah5_harness::stack::Stack;
 use ah5_testkit::client::{Agent, Answer};
 use http::Method;
 use serde_json::{Value, json};
@@ -21,7 +25,11 @@ pub struct Gmail {
 
 impl Gmail {
     pub async fn good_for(expires_in: Option<i64>) -> Self {
-        let world = World::closed(support::shared()).await;
+        Self::at(support::shared(), expires_in).await
+    }
+
+    pub async fn at(stack: Arc<Stack>, expires_in: Option<i64>) -> Self {
+        let world = World::closed(stack).await;
         let new = Sealed {
             service: "google-gmail",
             base_url: GMAIL,
@@ -50,7 +58,7 @@ impl Gmail {
         owner.post("/v1/policies", &policy).await.unwrap()
     }
 
-    /// Turns something on, and waits until a replica that gave `before` does not any more.
+    /// Turns something on; the replicas learn it in their own time.
     pub async fn allow(&self, what: &Value) {
         let path = "/v1/workspaces/current/vending";
         let answer = self.world.owner.put(path, what).await.unwrap();
@@ -77,6 +85,18 @@ impl Gmail {
         let body = json!({"model": "A", "connectionId": self.id});
         let call = self.world.agent.call(Method::POST, "/v1/vault/execute");
         self.world.send(call.json(&body)).await
+    }
+
+    /// The one that is given is the one that ends the waiting.
+    pub async fn ask_for_one(&self) -> Value {
+        for _ in 0..1000 {
+            let answer = self.ask().await;
+            if answer.status == 200 {
+                return answer.json();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("none is given");
     }
 
     pub async fn ask_until(&self, status: u16) -> Answer {

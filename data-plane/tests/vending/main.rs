@@ -3,6 +3,7 @@
 
 mod fixture;
 mod panic;
+mod recorded;
 mod resolving;
 #[path = "../support/mod.rs"]
 mod support;

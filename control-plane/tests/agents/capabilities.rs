@@ -1,5 +1,6 @@
 //! What agents can be given, and what one has.
 
+use ah5_testkit::client::Call;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -96,4 +97,41 @@ async fn only_an_agent_asks_what_it_has() {
     let refused = world.get("/v1/capabilities/me").await;
     let text = "This endpoint is only available to agents (use an agent API key)";
     assert_eq!((refused.status.as_u16(), &*error(&refused)), (403, text));
+}
+
+#[tokio::test]
+async fn an_account_that_needs_a_person_is_shown_and_one_that_was_revoked_is_not() {
+    let world = World::open().await;
+    let agent = world.agent().await;
+    let notion = world.connect_to("notion", "notion", &[]).await;
+    give(&world, &agent, &notion, "notion-read").await;
+    let active = async || {
+        let call = agent.call(Method::GET, "/v1/capabilities/me");
+        world.send(call).await.expect(200).unwrap()["activeConnections"].take()
+    };
+    let lost = "update ah5.t_connections set status = 'needs_reauth' where id";
+    world.sql(&format!("{lost} = '{notion}'")).await;
+    assert_eq!(active().await[0]["status"], "needs_reauth");
+    world.owner.revoke(&notion).await.unwrap();
+    assert_eq!(active().await, json!([]));
+}
+
+#[tokio::test]
+async fn a_token_without_the_scope_sees_nothing() {
+    let world = World::open().await;
+    let token = async |scope: &str| {
+        let body = json!({"name": scope, "scopes": [scope]});
+        let made = world.post("/v1/tokens", &body).await.json();
+        made["plainToken"].as_str().unwrap().to_owned()
+    };
+    let (with, without) = (token("capabilities:read").await, token("agents:read").await);
+    let ask = async |path: &str, token: &str| world.send(Call::get(path).bearer(token)).await;
+    let services = "/v1/capabilities/services";
+    for path in [services, "/v1/capabilities/me"] {
+        let refused = ask(path, &without).await;
+        let text = "Missing required scope: capabilities:read";
+        assert_eq!((refused.status.as_u16(), &*error(&refused)), (403, text));
+    }
+    assert_eq!(ask(services, &with).await.status, 200);
+    assert_eq!(world.send(Call::get(services)).await.status, 401);
 }

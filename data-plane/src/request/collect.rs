@@ -46,6 +46,18 @@ async fn whole(relay: &mut Relay) -> Result<Bytes, Refusal> {
     Ok(whole.freeze())
 }
 
+/// Waits for the first of what is passed on, so that an answer which can't be filtered is refused in
+/// words and not broken off. Not for long: who waits for a stream is to know that it has begun.
+///
+/// # Errors
+/// As [`collect`]; 403 for an answer that rules can't filter from its beginning.
+pub async fn begin(relay: &mut Relay) -> Result<(), Refusal> {
+    match timeout(HEAD_WAITS, relay.begin()).await {
+        Ok(begun) => begun.map_err(|error| broken(relay, error)),
+        Err(_) => Ok(()),
+    }
+}
+
 fn broken(relay: &Relay, error: RelayError) -> Refusal {
     match error {
         RelayError::TooLarge => {
@@ -94,3 +106,4 @@ fn unfilterable(why: Unfilterable) -> Refusal {
 
 /// From the answer's head to its end, however steadily it drips.
 const DEADLINE: Duration = Duration::from_secs(120);
+const HEAD_WAITS: Duration = Duration::from_secs(5);

@@ -2,6 +2,7 @@
 //! allowed no longer, and recorded once it has left. Reads no faster than the agent does; dropped,
 //! it closes the connection to the provider.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -39,6 +40,8 @@ pub struct Relay {
     filter: Option<Filter>,
     /// Last of all, under every policy.
     guard: LinkGuard,
+    /// Waited for before the answer's head went out.
+    first: Option<Bytes>,
     /// What the policy lets through yet.
     left: u64,
     out: u64,
@@ -105,6 +108,7 @@ impl Relay {
             scrubber,
             filter: None,
             guard: LinkGuard::new(Arc::clone(&ending.plane.own_links)),
+            first: None,
             left: ending.exchange.max_response,
             out: 0,
             ending: Some(ending),
@@ -122,6 +126,18 @@ impl Relay {
     /// Filters from here on.
     pub fn filter_by(&mut self, stream: StreamFilter) {
         self.filter = Some(Filter::new(stream));
+    }
+
+    /// Waits for the first of what goes out. May be given up at any time.
+    ///
+    /// # Errors
+    /// What would have broken the answer off before any of it was out.
+    pub async fn begin(&mut self) -> Result<(), RelayError> {
+        let first = poll_fn(|cx| self.poll(cx)).await;
+        self.first = first.transpose().inspect_err(|error| {
+            self.finish(Verdict::Error, Some(error.word()));
+        })?;
+        Ok(())
     }
 
     pub const fn audit_id(&self) -> AuditId {
@@ -178,6 +194,9 @@ impl Relay {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, RelayError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         loop {
             if self.poll_cut(cx).is_ready() {
                 return Poll::Ready(Some(Err(RelayError::Cut)));
@@ -337,7 +356,7 @@ impl Body for Relay {
     fn is_end_stream(&self) -> bool {
         let filtered = self.filter.as_ref().is_none_or(Filter::is_finished);
         let holds_back = self.scrubber.holds_back() || self.guard.holds_back();
-        self.source.is_end_stream() && !holds_back && filtered
+        self.first.is_none() && self.source.is_end_stream() && !holds_back && filtered
     }
 
     /// Scrubber and guard replace by the same number of bytes, so the provider's word on the length

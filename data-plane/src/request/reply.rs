@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use ah5_policy::CanonicalUrl;
-use ah5_policy::response::ResponseFilter;
 use ah5_policy::response::content::is_event_stream;
+use ah5_policy::response::{OnUnfilterable, ResponseFilter, Unfilterable};
 use ah5_policy::stream::StreamFilter;
 use ah5_providers::headers::{Redirect, forward_response, redirect};
 use ah5_providers::scrub::Scrubber;
@@ -15,7 +15,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use super::collect::{collect, filtered};
+use super::collect::{begin, collect, filtered};
 use super::forward::Provider;
 use super::parse::Form;
 use super::relay::{Ending, Relay};
@@ -155,6 +155,9 @@ async fn as_it_is(
                 AnswerBody::provider(bytes, permit)
             } else {
                 relay.filter_by(stream);
+                if filter.action(Unfilterable::Unknown) != OnUnfilterable::Pass {
+                    begin(&mut relay).await?;
+                }
                 AnswerBody::relay(relay)
             }
         }

@@ -68,10 +68,12 @@ pub async fn vend(
         Some(expires),
     )
     .await?;
+    let answer = hand_out(plane, call, &secret, left).await?;
+    // What is refused uses up nothing.
     if let Some(taken) = &mut taken {
         taken.sending();
     }
-    hand_out(plane, call, &secret, left).await
+    Ok(answer)
 }
 
 async fn hand_out(

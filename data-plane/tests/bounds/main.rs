@@ -1,5 +1,6 @@
 //! What bounds calls: pauses that providers ask for, policies that want a call on record first, readers
-//! that are slow or gone, downloads, and the credential in any spelling on its way back.
+//! that are slow or gone, downloads, answers that rules can't filter, and the credential in any spelling on
+//! its way back.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod downloads;
@@ -9,6 +10,7 @@ mod readers;
 mod recorded;
 #[path = "../support/mod.rs"]
 mod support;
+mod unfilterable;
 
 use http::Method;
 use serde_json::{Value, json};

@@ -70,6 +70,45 @@ async fn told_in_two_rows(world: &World, id: &str) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_waits_for_the_database_where_its_disk_does_not_last() {
+    let builder = support::two_planes()
+        .data_planes(1)
+        .env("AUDIT_REQUIRED_VIA", "postgres");
+    let world = World::closed(Arc::new(builder.start().unwrap())).await;
+    let policy = world.allow(&["GET"], "/v2/**").await;
+    change(&world, &policy, &json!({"audit": "required"})).await;
+    let call = world
+        .agent
+        .proxy(&world.connection, Method::GET, "/slow?head=60000");
+    let mut other = world.database().await;
+    let held = other.transaction().await.unwrap();
+    let lock = "lock table ah5.l_audit_events in share mode";
+    held.batch_execute(lock).await.unwrap();
+    let refused = world.send(call.clone()).await;
+    let body = refused.expect(503).unwrap();
+    let error = "The call cannot be recorded, which its policy demands";
+    assert_eq!(body["error"], error, "{body}");
+    held.rollback().await.unwrap();
+    assert_eq!(world.seen("/v2/slow").await.len(), 0);
+
+    // With the disk alone it would be stored some time after.
+    let waiting = world.planes[0].open(call);
+    let arrived = async {
+        world
+            .until(|| async { world.seen("/v2/slow").await.len() == 1 })
+            .await;
+        let stored = "select count(*) from ah5.l_audit_events
+            where action = 'execution_requested' and details ? 'callId'";
+        world.number(stored).await
+    };
+    tokio::select! {
+        _ = waiting => panic!("it takes longer"),
+        // Also that of the call which was not made, once the trail took it.
+        rows = arrived => assert_eq!(rows, 2),
+    }
+}
+
 #[tokio::test]
 async fn a_call_is_on_record_before_it_is_made() {
     let world = World::closed(support::shared()).await;

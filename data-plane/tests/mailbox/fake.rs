@@ -63,7 +63,10 @@ fn serve(mut tcp: TcpStream) -> std::io::Result<()> {
                 user = shown.split('\0').nth(1).unwrap_or_default().to_owned();
                 tcp.write_all(b"a OK in\r\n")?;
             }
-            "LIST" => tcp.write_all(b"* LIST () \"/\" INBOX\r\na OK done\r\n")?,
+            "LIST" => {
+                let listed = "* LIST () \"/\" INBOX\r\n* LIST () \"/\" Secret\r\na OK done\r\n";
+                tcp.write_all(listed.as_bytes())?;
+            }
             "EXAMINE" => tcp.write_all(b"* 1 EXISTS\r\na OK done\r\n")?,
             "LOGOUT" => return Ok(()),
             _ => return misbehave(&mut tcp, user.split('@').next().unwrap_or_default()),

@@ -167,7 +167,9 @@ async fn what_a_person_approved_is_sent_once() {
     let id = ask(&mailbox, &draft).await;
     let shown = mailbox.owner.get(&format!("/v1/approvals/{id}")).await;
     let shown = shown.unwrap();
-    assert!(shown.contains("hidden@x.example"), "{}", shown.text());
+    let mail = shown.expect(200).unwrap()["approval"]["preview"]["mails"][0].clone();
+    let everybody = json!(["bob@x.example", "hidden@x.example"]);
+    assert_eq!(mail["recipients"], everybody, "{}", shown.text());
     decide(&mailbox, &id).await;
     assert!(handed_in(&mailbox, "approved").is_empty());
     let mut other = draft.clone();
@@ -216,6 +218,12 @@ async fn an_approval_is_good_for_another_try_if_nothing_was_begun() {
         |further: &Value| mailbox.asking(&Method::POST, "/messages/1/reply", &reply, further);
     let offer = mailbox.send(call(&Value::Null)).await.expect(202).unwrap();
     let id = offer["approvalRequestId"].as_str().unwrap();
+    // To whom it goes follows from the letter: which that is is shown.
+    let shown = mailbox.owner.get(&format!("/v1/approvals/{id}")).await;
+    let shown = shown.unwrap().expect(200).unwrap();
+    let about = json!({"kind": "reply", "folder": "INBOX", "message": 1});
+    let mail = &shown["approval"]["preview"]["mails"][0];
+    assert_eq!(mail["about"], about, "{shown}");
     decide(&mailbox, id).await;
     mailbox.post.imap.lock_out(&mailbox.user);
     until(async || mailbox.get("/folders").await.status != 200).await;

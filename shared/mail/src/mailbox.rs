@@ -13,6 +13,7 @@ use crate::{Fault, Way, without};
 pub use crate::imap::Keeper;
 pub use answer::{Answer, Content};
 pub use operation::{Operation, Request};
+pub use outgoing::{About, Attached, Contents, How, Outgoing, contents};
 pub use target::{canonical, folder as folder_of};
 
 mod address;
@@ -28,6 +29,7 @@ mod letter;
 mod list;
 mod message;
 mod operation;
+mod outgoing;
 mod read;
 mod reply;
 mod search;

@@ -25,7 +25,13 @@ impl Call {
         self.mark();
         if self.what.must_be_recorded {
             let event = self.event_before(action, details);
-            return required(plane, event).await;
+            let kept = required(plane, event).await;
+            if kept.is_err() {
+                // It may still get to the trail. That nothing left is told by a row of its own.
+                self.what.intent = Some(self.audit_id);
+                self.audit_id = AuditId::now();
+            }
+            return kept;
         }
         if let Some(event) = self.event(action, Verdict::Allowed, details) {
             plane.recorder.record(event);

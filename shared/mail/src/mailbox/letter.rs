@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Owner;
 use super::address::Named;
 use super::answer::Answer;
+use super::outgoing::Attached;
 use crate::smtp::Path;
 
 #[derive(Debug, Default, Deserialize)]
@@ -218,7 +219,7 @@ impl Forward {
 // === impl References ===
 
 impl References {
-    fn ids(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
         let (list, text) = match self {
             Self::List(list) => (list.as_slice(), None),
             Self::Text(text) => (&[][..], Some(text.as_str())),
@@ -244,6 +245,15 @@ impl File {
         self.bytes = bytes.map_err(error)?;
         self.content.clear();
         Ok(())
+    }
+
+    /// As it will be told of.
+    pub(super) fn attached(&self) -> Attached {
+        Attached {
+            name: Some(self.filename.clone()),
+            kind: self.content_type.as_deref().unwrap_or(BINARY).to_owned(),
+            size: self.bytes.len(),
+        }
     }
 
     fn part(&self) -> SinglePart {

@@ -1,6 +1,8 @@
-//! A mail as it stands in a request to send it: base64url in a member `raw`. Every header is shown,
-//! in order, and every field that names recipients, so that nobody is written to unseen.
+//! A mail as it stands in a request to send it: base64url in a member `raw`, or the body itself. Every
+//! header is shown, in order, and every field that names recipients, so that nobody is written to
+//! unseen.
 
+use ah5_mail::mailbox::{Attached, contents};
 use ah5_policy::body::Json;
 use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
@@ -8,14 +10,34 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use serde::Serialize;
 
 use super::Field;
+use super::letter::About;
+
+#[derive(Default, Serialize)]
+pub struct Mail {
+    /// Everybody whom the request names: in a mail that is ready, the values of all fields that do.
+    pub recipients: Vec<String>,
+    /// In words, what the request does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
+    /// Decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    pub headers: Vec<Field>,
+    /// Of a mail that is ready as it is written: parts and codings are not resolved.
+    pub content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
+    pub attachments: Vec<File>,
+}
 
 #[derive(Serialize)]
-pub struct Mail {
-    /// The values of all fields that name recipients.
-    recipients: Vec<String>,
-    headers: Vec<Field>,
-    /// As it is written: parts and codings are not resolved.
-    content: String,
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    filename: Option<String>,
+    content_type: String,
+    size: usize,
 }
 
 /// Every member `raw` of the body or of an object in it that holds a mail.
@@ -47,7 +69,11 @@ fn read(coded: &str) -> Option<Mail> {
         })
         .collect();
     let decoder = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
-    let bytes = decoder.decode(standard).ok()?;
+    of(decoder.decode(standard).ok()?)
+}
+
+/// `None` for what is no mail.
+pub fn of(bytes: Vec<u8>) -> Option<Mail> {
     let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
     let (head, content) = text.split_once("\n\n").unwrap_or((&text, ""));
     let headers = headers(head)?;
@@ -55,11 +81,32 @@ fn read(coded: &str) -> Option<Mail> {
         let name = field.name.to_ascii_lowercase();
         RECIPIENTS.contains(&name.strip_prefix("resent-").unwrap_or(&name))
     });
+    let recipients = recipients.map(|field| field.value.clone()).collect();
+    let content = content.to_owned();
+    let found = contents(bytes);
+    let note = found.is_none().then(|| UNSORTED.to_owned());
+    let (subject, files) = found.map(|it| (it.subject, it.files)).unwrap_or_default();
     Some(Mail {
-        recipients: recipients.map(|field| field.value.clone()).collect(),
-        content: content.to_owned(),
+        recipients,
+        note,
+        subject,
         headers,
+        content,
+        attachments: files.into_iter().map(File::of).collect(),
+        ..Mail::default()
     })
+}
+
+// === impl File ===
+
+impl File {
+    pub fn of(file: Attached) -> Self {
+        Self {
+            filename: file.name,
+            content_type: file.kind,
+            size: file.size,
+        }
+    }
 }
 
 /// RFC 5322 §2.2.3: a line that begins with a blank goes on with the one before.
@@ -85,3 +132,5 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
 const RECIPIENTS: [&str; 3] = ["bcc", "cc", "to"];
+const UNSORTED: &str = "The mail has too many parts to be taken apart here: whatever is attached to it stands \
+    in its content.";

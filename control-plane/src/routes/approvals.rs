@@ -25,7 +25,9 @@ use crate::error::{AppError, AppResult};
 use crate::notices;
 use crate::notices::approvals::Outcome;
 use crate::routes::workspace::user;
+use crate::vault;
 
+pub mod context;
 pub mod preview;
 pub mod rule;
 pub mod shown;
@@ -45,9 +47,38 @@ pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) 
     let tenant = Tenant::begin(&mut db, caller.workspace()).await?;
     let found = approvals::list(&tenant, own(&caller), MOST_LISTED).await?;
     let names = Names::read(&tenant).await?;
+    let mut shown: Vec<Shown> = found.iter().map(|one| names.show(one)).collect();
+    if may_look_inside(&caller) {
+        tell(&app, &tenant, &found, &mut shown).await?;
+    }
     tenant.commit().await?;
-    let shown: Vec<Shown> = found.iter().map(|one| names.show(one)).collect();
     Ok(Json(json!({ "approvals": shown })).into_response())
+}
+
+/// Says of what waits whom it speaks to. Large requests, and those behind many, are told of only when they
+/// are read one by one.
+async fn tell(
+    app: &App,
+    tenant: &Tenant<'_>,
+    found: &[Approval],
+    shown: &mut [Shown],
+) -> Result<(), AppError> {
+    let sealed = approvals::sealed_pending(tenant, MOST_TOLD, MOST_BYTES_TOLD).await?;
+    if sealed.is_empty() {
+        return Ok(());
+    }
+    // The list is good without, in a workspace whose secrets were destroyed as well.
+    let Ok(key) = vault::key(app, tenant).await else {
+        return Ok(());
+    };
+    for (approval, shown) in found.iter().zip(shown) {
+        let sealed = sealed.get(&approval.id);
+        let opened = sealed.map(|it| preview::unseal(&key, tenant.workspace(), approval, it));
+        if let Some(Ok(request)) = opened {
+            shown.tell(&request);
+        }
+    }
+    Ok(())
 }
 
 /// Agents ask for this until there is a decision; `wait` spares them the asking.
@@ -119,8 +150,11 @@ async fn look(app: &App, caller: &Caller, id: ApprovalId) -> AppResult<(Shown, S
         return Err(unknown());
     }
     let mut shown = Names::read(&tenant).await?.show(&found);
-    if may_look_inside(caller) {
-        shown.preview = preview::open(app, &tenant, &found).await?;
+    if may_look_inside(caller)
+        && let Some(request) = preview::request(app, &tenant, &found).await?
+    {
+        shown.tell(&request);
+        shown.preview = Some(preview::show(request));
     }
     tenant.commit().await?;
     Ok((shown, status(&found)))
@@ -194,6 +228,8 @@ fn unknown() -> AppError {
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+const MOST_BYTES_TOLD: i32 = 64 * 1024;
 const MOST_LISTED: i64 = 200;
+const MOST_TOLD: i64 = 50;
 /// Well under what any answer may take.
 const MOST_WAIT: Duration = Duration::from_secs(20);

@@ -109,6 +109,19 @@ async fn an_approved_conversation_may_have_gone_on() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("x-agenthifive-approval-required"), None);
     assert_eq!(models.seen("/v1/chat/completions").await.len(), 1);
+    // A list tells who decides what waits, and nobody what is over.
+    let told = |list: Answer, id: &str| {
+        let list = list.expect(200).unwrap()["approvals"].clone();
+        let one = list.as_array().unwrap().iter().find(|it| it["id"] == *id);
+        one.unwrap()["requestDetails"]["actionSummary"].clone()
+    };
+    let list = || async { models.world.owner.get("/v1/approvals").await.unwrap() };
+    assert_eq!(told(list().await, &id), Value::Null);
+    let next = waiting(&models.ask(CHAT, &later).await);
+    assert_eq!(told(list().await, &next), "Model: m");
+    let call = models.world.agent.call(Method::GET, "/v1/approvals");
+    let own = models.world.agent.send(call).await.unwrap();
+    assert_eq!(told(own, &next), Value::Null);
     // Once.
     let again = models.world.send(models.redeeming(CHAT, &later, &id)).await;
     assert_eq!(again.status, 409, "{}", again.text());

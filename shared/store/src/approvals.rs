@@ -1,6 +1,8 @@
 //! `t_approval_requests` as people see it: listed, decided, and ended when their time is over. Data
 //! planes ask and redeem through [`crate::redemption`].
 
+use std::collections::HashMap;
+
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -84,6 +86,24 @@ pub async fn sealed(tenant: &Tenant<'_>, id: ApprovalId) -> Result<Option<Vec<u8
     let sql = "select sealed from ah5.t_approval_requests where id = $1";
     let row = tenant.query_opt(sql, &[&id.uuid()]).await?;
     Ok(row.and_then(|row| row.get(0)))
+}
+
+/// The newest sealed requests that wait, of those that have no more bytes than this.
+///
+/// # Errors
+/// The database fails.
+pub async fn sealed_pending(
+    tenant: &Tenant<'_>,
+    most: i64,
+    most_bytes: i32,
+) -> Result<HashMap<ApprovalId, Vec<u8>>, StoreError> {
+    let sql = "select id, sealed from ah5.t_approval_requests
+               where status = 'pending' and length(sealed) <= $2
+               order by created_at desc, id limit $1";
+    let rows = tenant.query(sql, &[&most, &most_bytes]).await?;
+    let sealed = rows.iter();
+    let sealed = sealed.map(|row| (ApprovalId::from_uuid(row.get(0)), row.get(1)));
+    Ok(sealed.collect())
 }
 
 /// Of any number of decisions at once the first stands. `None` where there is nothing to decide.

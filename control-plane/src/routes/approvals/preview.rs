@@ -6,9 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use ah5_contracts::approval::{Body, Request};
+use ah5_contracts::id::WorkspaceId;
 use ah5_policy::CanonicalUrl;
 use ah5_policy::body::Json;
-use ah5_security::vault::RequestContext;
+use ah5_security::vault::{DataKey, RequestContext};
 use ah5_store::approvals::{self, Approval};
 use ah5_store::tenant::Tenant;
 
@@ -20,7 +21,7 @@ mod letter;
 mod mail;
 mod mask;
 
-use mail::Mail;
+pub use mail::{Mail, find};
 use mask::Mask;
 
 #[derive(Serialize)]
@@ -53,15 +54,6 @@ enum Content {
     Text(String),
 }
 
-/// `None` once it is over.
-pub async fn open(
-    app: &App,
-    tenant: &Tenant<'_>,
-    approval: &Approval,
-) -> Result<Option<Preview>, AppError> {
-    Ok(request(app, tenant, approval).await?.map(show))
-}
-
 /// As it was sealed, with its secrets: for nobody to see. `None` once it is over.
 pub async fn request(
     app: &App,
@@ -71,17 +63,30 @@ pub async fn request(
     let Some(sealed) = approvals::sealed(tenant, approval.id).await? else {
         return Ok(None);
     };
-    let workspace = tenant.workspace();
     let key = vault::key(app, tenant).await?;
+    unseal(&key, tenant.workspace(), approval, &sealed).map(Some)
+}
+
+pub fn unseal(
+    key: &DataKey,
+    workspace: WorkspaceId,
+    approval: &Approval,
+    sealed: &[u8],
+) -> Result<Request, AppError> {
     let context = RequestContext {
         workspace,
         approval: approval.id,
         digest: &approval.digest,
     };
     let text = key
-        .open_request(&context, &sealed)
+        .open_request(&context, sealed)
         .map_err(AppError::internal)?;
     serde_json::from_str(text.expose()).map_err(AppError::internal)
+}
+
+/// Without what looks like a secret in it.
+pub fn masked(text: &str) -> String {
+    Mask::default().value("", text)
 }
 
 /// Whether something in it looks like a secret.
@@ -89,7 +94,7 @@ pub fn holds_secrets(request: Request) -> bool {
     show(request).masked > 0
 }
 
-fn show(request: Request) -> Preview {
+pub fn show(request: Request) -> Preview {
     let mut mask = Mask::default();
     let url = CanonicalUrl::parse(&request.url).ok();
     let mut mails = mails(&request, url.as_ref());
@@ -127,7 +132,7 @@ fn show(request: Request) -> Preview {
 }
 
 /// Those that are not coded in a body of JSON: of mailboxes, and whole mails as bodies.
-fn mails(request: &Request, url: Option<&CanonicalUrl>) -> Vec<Mail> {
+pub fn mails(request: &Request, url: Option<&CanonicalUrl>) -> Vec<Mail> {
     let is_mail = request.headers.iter().any(|(name, value)| {
         let kind = value.split(';').next().unwrap_or_default().trim();
         name == "content-type" && kind.eq_ignore_ascii_case("message/rfc822")

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use ah5_contracts::approval::Request;
 use ah5_contracts::id::{AgentId, ApprovalId, ConnectionId, PolicyId, UserId};
 use ah5_store::StoreError;
 use ah5_store::agents;
@@ -11,6 +12,7 @@ use ah5_store::approvals::{Approval, Kind};
 use ah5_store::connections::{self, Name};
 use ah5_store::tenant::Tenant;
 
+use super::context::Context;
 use super::preview::Preview;
 use super::status;
 use crate::app::time;
@@ -60,6 +62,8 @@ struct Details {
     conversation_items: Option<i32>,
     #[serde(flatten)]
     limit: Option<Limit>,
+    #[serde(flatten)]
+    context: Option<Context>,
 }
 
 /// What made a rule ask. What it found is in the preview only, which goes when it is over.
@@ -81,6 +85,15 @@ struct Limit {
     limit: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     current_count: Option<i64>,
+}
+
+// === impl Shown ===
+
+impl Shown {
+    /// For those who may decide.
+    pub fn tell(&mut self, request: &Request) {
+        self.request_details.context = Some(Context::of(request));
+    }
 }
 
 /// Names of today; what has been deleted has none.
@@ -130,6 +143,7 @@ impl Names {
                     Kind::Call | Kind::Limit { .. } => None,
                 },
                 limit: Limit::of(approval),
+                context: None,
             },
             decided_by: approval.decided_by,
             decided_at: approval.decided_at.map(time),

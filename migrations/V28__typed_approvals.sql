@@ -39,8 +39,10 @@ begin
     if found then
         return;
     end if;
-    if most_pending <= (select count(*) from ah5.t_approval_requests a where a.agent_id = agent
-                        and a.status = 'pending' and a.expires_at > clock_timestamp()) then
+    -- There are few limits, and questions about them keep no others away.
+    if create_approval.kind <> 'limit' and most_pending <= (
+        select count(*) from ah5.t_approval_requests a where a.agent_id = agent and a.kind <> 'limit'
+        and a.status = 'pending' and a.expires_at > clock_timestamp()) then
         return;
     end if;
     return query
@@ -53,7 +55,7 @@ begin
             create_approval.rule_label, create_approval.reason, create_approval.method,
             create_approval.url, create_approval.digest, create_approval.pii_bypass,
             create_approval.full_fields, create_approval.sealed,
-            clock_timestamp() + make_interval(secs => seconds),
+            clock_timestamp() + make_interval(secs => least(seconds, 3600)),
             create_approval.kind, create_approval.items, create_approval.conversation,
             create_approval.limited, create_approval.limit_most, create_approval.limit_used)
         returning a.id, a.expires_at, true;
@@ -100,12 +102,14 @@ begin
     return found;
 end $$;
 
--- The word on a policy's limit that holds now: an approval lifts it, and a denial is not asked again.
-create function ah5.find_limit_approval(workspace uuid, policy uuid, one_limit text)
+-- The word on a policy's limit that holds now: an approval lifts it, and a denial is not asked again. It is
+-- good for the limit as it was shown; another one needs a word of its own.
+create function ah5.find_limit_approval(workspace uuid, policy uuid, one_limit text, most bigint)
 returns table (id uuid, status text, expires_at timestamptz)
 language sql stable security definer set search_path = pg_catalog as $$
     select id, status, expires_at from ah5.t_approval_requests
     where workspace_id = workspace and policy_id = policy and kind = 'limit' and limited = one_limit
-      and status in ('approved', 'denied', 'pending') and expires_at > clock_timestamp()
+      and limit_most = most and status in ('approved', 'denied', 'pending')
+      and expires_at > clock_timestamp()
     order by status, created_at desc limit 1
 $$;

@@ -80,7 +80,7 @@ impl Approvals {
             .await
     }
 
-    /// What people have said of one of a policy's limits, if it holds now.
+    /// What people have said of one of a policy's limits as it is, if that holds now.
     ///
     /// # Errors
     /// The database does not answer.
@@ -88,7 +88,7 @@ impl Approvals {
         &self,
         workspace: WorkspaceId,
         policy: PolicyId,
-        limit: &str,
+        limit: (&str, i64),
     ) -> Result<Option<Word>, StoreError> {
         within(async {
             redemption::find_word(&self.pool.get().await?, workspace, policy, limit).await

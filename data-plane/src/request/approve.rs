@@ -43,8 +43,7 @@ pub async fn settle(
     match (judged.asked.approval, judged.needs.take()) {
         (None, None) => Ok(Settled::Go(None)),
         (Some(id), needs) => {
-            let is_of_prompt = needs.is_none_or(|needs| needs.reads_prompt);
-            let redemption = redeem(plane, call, caller, judged, (id, is_of_prompt)).await?;
+            let redemption = redeem(plane, call, caller, judged, id, needs).await?;
             judged.claim.approve();
             call.redeems(id);
             Ok(Settled::Go(Some(redemption)))
@@ -65,21 +64,23 @@ async fn ask(
     needs: &Needs,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let headers = unseal::headers(caller, judged)?.headers;
+    let size = ask::check_size(&judged.asked.body)?;
     let turn = turn(call, caller, judged, &headers);
-    let bound = match needs.reads_prompt {
-        true => heavy::run(judged.claim.body().len(), || turn.bind()).await,
-        false => None,
+    let bound = match needs.stopped {
+        Some(stopped) => heavy::run(size, || turn.bind(stopped)).await,
+        None => None,
     };
     ask::ask(plane, call, caller, &judged.asked, &headers, needs, bound).await
 }
 
-/// `is_of_prompt`: nothing but what a model is told stands in the way.
+/// `needs`: what the policies of today leave to a person.
 async fn redeem(
     plane: &Plane,
     call: &Call,
     caller: &Caller,
     judged: &Judged<'_>,
-    (id, is_of_prompt): (ApprovalId, bool),
+    id: ApprovalId,
+    needs: Option<Needs>,
 ) -> Result<Redemption, Refusal> {
     let asked = &judged.asked;
     let (workspace, agent) = (caller.workspace_id, asked.agent);
@@ -89,11 +90,14 @@ async fn redeem(
     check(&granted, asked)?;
     if granted.digest != digest::of(asked, &headers) {
         let turn = turn(call, caller, judged, &headers);
-        let goes_on = match &granted.conversation {
-            Some(approved) if is_of_prompt => {
-                heavy::run(judged.claim.body().len(), || turn.goes_on(approved)).await
+        let goes_on = match (&granted.conversation, needs.map(|needs| needs.stopped)) {
+            (Some(approved), None) => turn.goes_on(approved, None),
+            (Some(approved), Some(Some(stopped))) => {
+                let size = ask::check_size(&asked.body)?;
+                heavy::run(size, || turn.goes_on(approved, Some(stopped))).await
             }
-            _ => false,
+            // It needs an approval for something else.
+            (Some(_), Some(None)) | (None, _) => false,
         };
         if !goes_on {
             let error = "Request payload does not match the approved request";

@@ -159,37 +159,12 @@ impl Claim {
     }
 
     pub fn facts(&self) -> Facts<'_> {
-        self.facts_with(self.body.view())
-    }
-
-    /// As of a request that differs in its bytes alone. `None` where they went through unread.
-    pub fn facts_of<'a>(&'a self, bytes: &'a [u8]) -> Option<Facts<'a>> {
-        let Seen::Read {
-            content_type,
-            encoded: false,
-            ..
-        } = &self.body
-        else {
-            return None;
-        };
-        Some(self.facts_with(Some(Body::new(bytes, content_type.as_deref()))))
-    }
-
-    /// The request's body as rules were shown it, before any of them changed it.
-    pub fn body(&self) -> &[u8] {
-        match &self.body {
-            Seen::Unread => &[],
-            Seen::Read { bytes, .. } => bytes,
-        }
-    }
-
-    fn facts_with<'a>(&'a self, body: Option<Body<'a>>) -> Facts<'a> {
         let mut facts = Facts::new(self.method, &self.url, self.now);
         facts.headers = &self.acting;
         facts.tenant = self.tenant.as_deref();
         facts.bypass_pii_redaction = self.wishes.bypass_pii;
         facts.request_full_fields = self.wishes.full_fields;
-        facts.body = body;
+        facts.body = self.body.view();
         let Some(service) = self.service else {
             return facts;
         };

@@ -8,7 +8,7 @@ use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, WorkspaceId};
 use ah5_policy::constraints::Trim;
 use ah5_policy::endpoints::{Class, Tunnel};
 use ah5_policy::response::{ResponseFilter, RuleFilter};
-use ah5_policy::{Combined, CompiledPolicy, Decision, Limits, Redaction, decide_all};
+use ah5_policy::{Combined, CompiledPolicy, Decision, Limits, Redaction, Rule, decide_all};
 use ah5_providers::headers::{HeaderRefusal, acting_headers};
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -40,10 +40,17 @@ pub struct Needs {
     pub reason: String,
     pub rule: String,
     pub label: Option<Arc<str>>,
-    /// It is what a language model is told that a rule has stopped at.
-    pub reads_prompt: bool,
+    /// The rule, if it has stopped at what a language model is told.
+    pub stopped: Option<Stop>,
     /// Id, version, and digest of its content.
     pub policy: Option<(PolicyId, i64, [u8; 32])>,
+}
+
+/// A policy, counted from 0 among those that count, and one of its request rules.
+#[derive(Clone, Copy)]
+pub struct Stop {
+    pub policy: usize,
+    pub rule: usize,
 }
 
 /// Whether a policy that counts has rules that read the request's body, or the endpoint is one whose
@@ -198,17 +205,38 @@ fn needs(
     combined: Combined,
     policy: Option<(PolicyId, i64, [u8; 32])>,
 ) -> Result<Option<Needs>, Refusal> {
+    let stopped = Stop::of(&combined);
     match combined.decision {
         Decision::Allow { .. } => Ok(None),
         Decision::NeedsApproval { reason, rule } => Ok(Some(Needs {
+            stopped,
             reason,
             rule: rule.to_string(),
             label: combined.label,
-            reads_prompt: combined.reads_prompt,
             policy,
         })),
         Decision::Deny { reason, hint, .. } => {
             Err(Refusal::forbidden(reason, hint).record_as("no policy allows the request"))
+        }
+    }
+}
+
+// === impl Stop ===
+
+impl Stop {
+    fn of(combined: &Combined) -> Option<Self> {
+        match (&combined.decision, combined.policy) {
+            (
+                Decision::NeedsApproval {
+                    rule: Rule::Request(rule),
+                    ..
+                },
+                Some(policy),
+            ) if combined.reads_prompt => Some(Self {
+                policy,
+                rule: *rule,
+            }),
+            _ => None,
         }
     }
 }

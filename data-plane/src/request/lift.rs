@@ -74,13 +74,18 @@ impl<'e> Lifting<'e> {
         let workspace = self.exchange.key.workspace;
         let word = plane
             .approvals
-            .find_word(workspace, used.policy, used.limit);
+            .find_word(workspace, used.policy, (used.limit, used.most()));
         let waiting = match word.await {
-            Ok(Some(Word { said, .. })) if said == Said::Approved => {
+            Ok(Some(Word {
+                said: Said::Approved,
+                ..
+            })) => {
                 self.lifted.push(limit);
                 return Ok(());
             }
-            Ok(Some(Word { said, .. })) if said == Said::Denied => None,
+            Ok(Some(Word {
+                said: Said::Denied, ..
+            })) => None,
             Ok(Some(Word { id, expires_at, .. })) => Some((id, expires_at, PENDING)),
             Ok(None) => {
                 let asked = self.ask(plane, call, used).await?;
@@ -121,7 +126,8 @@ impl<'e> Lifting<'e> {
         };
         let fields = Fields::new("ah5.limit.v1")
             .bytes(workspace.uuid().as_bytes())
-            .bytes(used.policy.uuid().as_bytes());
+            .bytes(used.policy.uuid().as_bytes())
+            .number(used.most());
         let (id, digest) = (
             ApprovalId::random(),
             sha256(&fields.text(used.limit).finish()),
@@ -159,7 +165,7 @@ impl<'e> Lifting<'e> {
             },
             good_for: GoodFor::Limit(Limit {
                 name: used.limit,
-                most: i64::try_from(used.most).unwrap_or(i64::MAX),
+                most: used.most(),
                 used: used.used.and_then(|used| i64::try_from(used).ok()),
             }),
             sealed: &sealed,
@@ -173,6 +179,14 @@ impl<'e> Lifting<'e> {
                 Ok(None)
             }
         }
+    }
+}
+
+// === impl Used ===
+
+impl Used {
+    fn most(&self) -> i64 {
+        i64::try_from(self.most).unwrap_or(i64::MAX)
     }
 }
 

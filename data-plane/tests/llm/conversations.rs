@@ -92,12 +92,13 @@ async fn an_approved_conversation_may_have_gone_on() {
     let shown = models.shown(&id).await;
     let details = &shown["requestDetails"];
     assert_eq!(details["guardTrigger"]["type"], "prompt_injection");
-    // Up to the message that the rule stopped at, and no further.
-    assert_eq!(details["conversationItems"], 2);
+    // All that was shown.
+    assert_eq!(details["conversationItems"], 3);
     // The client's program took our question for the model's answer, and its user went on.
     let mut later = chat(&[
         beginning[0].clone(),
         beginning[1].clone(),
+        beginning[2].clone(),
         said("assistant", "Step-up approval has been requested."),
         said("user", "It is approved, go on."),
     ]);
@@ -155,10 +156,13 @@ async fn whatever_else_differs_is_another_conversation() {
         ]),
         messages(&[user.clone(), system.clone(), asked.clone()]),
         messages(&[asked.clone(), system.clone(), user.clone()]),
+        // Nothing that was shown may be missing.
+        messages(&[system.clone(), user.clone()]),
         // What was added needs an approval of its own.
         messages(&[
             system.clone(),
             user.clone(),
+            asked.clone(),
             said("user", &format!("And {FLAGGED}")),
         ]),
     ];
@@ -202,7 +206,6 @@ async fn whatever_else_differs_is_another_conversation() {
 #[tokio::test]
 async fn what_a_person_saw_passes_as_it_was_shown() {
     let models = Models::guarded("openai").await;
-    // Two messages to stop at: the second one's prefix holds both.
     let body = chat(&[said("user", FLAGGED), said("user", FLAGGED)]);
     let id = models.approved(CHAT, &body).await;
     assert_eq!(
@@ -261,4 +264,47 @@ async fn every_providers_form_of_a_conversation_is_known() {
         let answer = models.world.send(models.redeeming(rest, &later, &id)).await;
         assert_eq!(answer.status, 200, "{service}: {}", answer.text());
     }
+}
+
+/// An approval lifts what one rule stopped at, and nothing that any other rule says of the whole.
+#[tokio::test]
+async fn other_rules_see_all_of_a_conversation() {
+    let models = Models::open().await;
+    let told = |word: &str| json!({"path": "$prompt_text", "op": "contains", "value": word});
+    let rule = |action: &str, conditions: &[Value]| {
+        let found = json!({"methods": ["POST"], "body": conditions});
+        json!({"label": action, "match": found, "action": action})
+    };
+    let tools = json!({"path": "$body", "op": "contains", "value": "send_email"});
+    let card = json!({
+        "label": "Cards", "match": {"methods": ["POST"]}, "action": "redact",
+        "redactConfig": [{"fields": ["messages[*].content"], "types": ["credit_card"]}],
+    });
+    let rules = json!([
+        rule("require_approval", &[told("ignore previous")]),
+        rule("deny", &[told("the project"), told("upload")]),
+        rule("deny", &[tools, told("delete")]),
+        card,
+    ]);
+    let body = json!({"rules": {"request": rules, "response": []}});
+    models.change("openai", "rules", &body).await;
+    let with = |items: &[Value]| {
+        let tool = json!({"type": "function", "function": {"name": "send_email"}});
+        json!({"model": "m", "tools": [tool], "messages": items})
+    };
+    let beginning = said("user", &format!("{FLAGGED} It is the project."));
+    let id = models.approved(CHAT, &with(&[beginning.clone()])).await;
+    for text in [
+        "Upload it? upload!",
+        "delete all",
+        "My card is 4111 1111 1111 1111.",
+    ] {
+        let later = with(&[beginning.clone(), said("user", text)]);
+        let held = models.world.send(models.redeeming(CHAT, &later, &id)).await;
+        assert_eq!(held.status, 403, "{text}: {}", held.text());
+    }
+    assert!(models.seen("/v1/chat/completions").await.is_empty());
+    let later = with(&[beginning, said("user", "Go on.")]);
+    let answer = models.world.send(models.redeeming(CHAT, &later, &id)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }

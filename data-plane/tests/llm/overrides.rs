@@ -101,6 +101,29 @@ async fn people_may_let_an_hour_count_twice() {
 }
 
 #[tokio::test]
+async fn a_limit_is_lifted_as_it_was_shown_and_may_be_taken_back() {
+    let models = Models::limited(&json!({"maxRequestsPerHour": 1})).await;
+    let body = chat("m");
+    assert_eq!(models.ask(CHAT, &body).await.status, 200);
+    let id = question(&models.ask(CHAT, &body).await).unwrap();
+    models.decide(&id, "approve").await;
+    // Another limit needs another word.
+    let more = json!({"rateLimits": {"maxRequestsPerHour": 3}});
+    models.change("openai", "rate-limits", &more).await;
+    for _ in 0..2 {
+        assert_eq!(models.ask(CHAT, &body).await.status, 200);
+    }
+    let other = question(&models.ask(CHAT, &body).await).unwrap();
+    assert_ne!(other, id);
+    models.decide(&other, "approve").await;
+    assert_eq!(models.ask(CHAT, &body).await.status, 200);
+    models.decide(&other, "deny").await;
+    let refused = models.ask(CHAT, &body).await;
+    assert_eq!((refused.status.as_u16(), question(&refused)), (429, None));
+    assert_eq!(models.sent().await, 4);
+}
+
+#[tokio::test]
 async fn after_a_denial_nobody_is_asked_again() {
     let models = Models::limited(&json!({"maxRequestsPerHour": 1})).await;
     let body = chat("m");

@@ -30,6 +30,9 @@ pub(crate) struct Reading<'a> {
     view: OnceCell<View<'a>>,
     compact: OnceCell<String>,
     loose: OnceCell<Option<String>>,
+    /// All that this rule sees of what a language model is told.
+    narrowed: Option<(usize, Body<'a>)>,
+    told: Option<Body<'a>>,
 }
 
 /// What a body turned out to be.
@@ -151,7 +154,31 @@ impl<'a> Reading<'a> {
             view: OnceCell::new(),
             compact: OnceCell::new(),
             loose: OnceCell::new(),
+            narrowed: None,
+            told: None,
         }
+    }
+
+    /// As [`crate::decide::Narrowed`] has it.
+    pub(crate) fn narrowed(self, rule: usize, told: Body<'a>) -> Self {
+        Self {
+            narrowed: Some((rule, told)),
+            ..self
+        }
+    }
+
+    /// As this rule is to see it, if it is to see less than others.
+    pub(crate) fn for_rule(&self, rule: usize) -> Option<Self> {
+        let (_, told) = self.narrowed.filter(|(narrowed, _)| *narrowed == rule)?;
+        Some(Self {
+            told: Some(told),
+            ..Self::new(self.body)
+        })
+    }
+
+    /// What stands in for all that a language model is told.
+    pub(crate) const fn told(&self) -> Option<Body<'a>> {
+        self.told
     }
 
     /// The same kind of body with other bytes: what a redaction leaves.
@@ -159,7 +186,10 @@ impl<'a> Reading<'a> {
     where
         'a: 'b,
     {
-        Reading::new(Body { bytes, ..self.body })
+        Reading {
+            narrowed: self.narrowed,
+            ..Reading::new(Body { bytes, ..self.body })
+        }
     }
 
     pub(crate) fn view(&self) -> &View<'a> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::body::{Json, Reading, View, json_text};
+use crate::body::{Body, Json, Reading, View, json_text};
 use crate::compile::CompileError;
 use crate::facets::Need;
 use crate::field::FieldPath;
@@ -100,7 +100,8 @@ impl Condition {
                 }
             }
             Place::Prompt => {
-                let said = match body.view() {
+                let told = body.told().map(Body::read);
+                let said = match told.as_ref().unwrap_or_else(|| body.view()) {
                     View::Data(data) => Some(prompt_text(data)),
                     _ => None,
                 };

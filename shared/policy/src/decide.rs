@@ -20,7 +20,7 @@ mod limits;
 #[cfg(test)]
 mod tests;
 
-pub use facts::Facts;
+pub use facts::{Facts, Narrowed};
 use judge::{Judged, Reached};
 pub use limits::Limits;
 
@@ -75,7 +75,7 @@ pub struct Combined {
     pub label: Option<Arc<str>>,
     /// What the deciding rule found in the body.
     pub matches: Vec<Match>,
-    /// The rule that decided looks at what a language model is told, and not for personal data.
+    /// The rule that asks looks at what a language model is told, and not for personal data.
     pub reads_prompt: bool,
     /// The body to send in place of the one given, if rules changed it.
     pub body: Option<Vec<u8>>,
@@ -118,9 +118,18 @@ fn unite<'a>(policies: impl Iterator<Item = &'a CompiledPolicy>, facts: &Facts<'
     let mut judged: Vec<(usize, &CompiledPolicy, Judged)> = Vec::new();
     let mut missed: Vec<(usize, &CompiledPolicy, Reached)> = Vec::new();
     let mut traces = Vec::new();
+    let narrowed = facts.narrowed.map(|narrowed| {
+        let body = facts.body.unwrap_or_else(Body::unread);
+        let body = Reading::new(body).narrowed(narrowed.rule, narrowed.told);
+        (narrowed.policy, body)
+    });
     for (i, policy) in policies.enumerate() {
         let mut trace = Trace::new();
-        let reached = policy.judge(facts, &target, &body, facts.explain.then_some(&mut trace));
+        let body = match &narrowed {
+            Some((at, narrowed)) if *at == i => narrowed,
+            _ => &body,
+        };
+        let reached = policy.judge(facts, &target, body, facts.explain.then_some(&mut trace));
         traces.extend(facts.explain.then_some(trace));
         match reached {
             Reached::Judged(verdict) => judged.push((i, policy, *verdict)),

@@ -45,6 +45,11 @@ fn collect_members(out: &mut String, object: &Json<'_>) {
         piece(out, text);
     }
     texts(out, member("content"));
+    for name in ["functionResponse", "function_response"] {
+        if let Some(answer) = member(name) {
+            leaves(out, answer.member("response"));
+        }
+    }
     for part in items(member("parts")) {
         match part {
             Json::Text(text) => piece(out, text),
@@ -57,7 +62,7 @@ fn input_item(out: &mut String, item: &Json<'_>) {
     if !matches!(item, Json::Object(_)) {
         collect(out, item);
     } else if !is_said_by(item, &["assistant", "model"]) {
-        for name in ["content", "input_text", "text"] {
+        for name in ["content", "input_text", "output", "text"] {
             all(out, item.member(name));
         }
     }
@@ -73,6 +78,20 @@ fn texts(out: &mut String, value: Option<&Json<'_>>) {
 fn all(out: &mut String, value: Option<&Json<'_>>) {
     if let Some(value) = value {
         collect(out, value);
+    }
+}
+
+/// Every text in it: what a function has answered has no form.
+fn leaves(out: &mut String, value: Option<&Json<'_>>) {
+    match value {
+        Some(Json::Text(text)) => piece(out, text),
+        Some(Json::List(items)) => items.iter().for_each(|item| leaves(out, Some(item))),
+        Some(Json::Object(members)) => {
+            members
+                .iter()
+                .for_each(|(_, value)| leaves(out, Some(value)));
+        }
+        _ => {}
     }
 }
 
@@ -136,6 +155,16 @@ mod tests {
                 "{\"messages\":[{\"content\":[{\"type\":\"tool_result\",\"content\":\
                  [{\"text\":\"deep\"}]}]}]}",
                 "deep",
+            ),
+            // What functions have answered.
+            (
+                "{\"input\":[{\"type\":\"function_call_output\",\"output\":\"o\"}]}",
+                "o",
+            ),
+            (
+                "{\"contents\":[{\"parts\":[{\"functionResponse\":\
+                 {\"name\":\"n\",\"response\":{\"a\":[\"r\",1]}}}]}]}",
+                "r",
             ),
             ("{\"other\":1}", ""),
         ] {

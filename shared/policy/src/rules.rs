@@ -122,7 +122,10 @@ impl RequestRules {
         trace: &mut Option<&mut Trace>,
     ) {
         for (i, rule) in self.rules.iter().enumerate().skip(from) {
-            let verdict = rule.judge(target, body);
+            let verdict = match body.for_rule(i) {
+                Some(narrowed) => rule.judge(target, &narrowed),
+                None => rule.judge(target, body),
+            };
             if let Some(trace) = trace {
                 trace.push(rule.trace(i, &verdict));
             }

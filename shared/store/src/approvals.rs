@@ -106,7 +106,7 @@ pub async fn sealed_pending(
     Ok(sealed.collect())
 }
 
-/// Of any number of decisions at once the first stands. `None` where there is nothing to decide.
+/// Of any number of decisions at once the first stands; what lifts a limit can be taken back. `None` where there is nothing to decide.
 ///
 /// # Errors
 /// The database fails.
@@ -120,7 +120,8 @@ pub async fn decide(
         "update ah5.t_approval_requests
          set status = case when $2 then 'approved' else 'denied' end,
              sealed = case when $2 then sealed end, decided_by = $3, decided_at = clock_timestamp()
-         where id = $1 and status = 'pending' and expires_at > clock_timestamp()
+         where id = $1 and expires_at > clock_timestamp()
+           and (status = 'pending' or (status = 'approved' and kind = 'limit' and not $2))
          returning {COLUMNS}"
     );
     let row = tenant

@@ -202,7 +202,7 @@ pub async fn find(
     row.map(granted).transpose()
 }
 
-/// What people have said of one of a policy's limits, if it holds now.
+/// What people have said of one of a policy's limits as it is, if that holds now.
 ///
 /// # Errors
 /// The database fails.
@@ -210,11 +210,11 @@ pub async fn find_word(
     client: &impl GenericClient,
     workspace: WorkspaceId,
     policy: PolicyId,
-    limit: &str,
+    (limit, most): (&str, i64),
 ) -> Result<Option<Word>, StoreError> {
-    let sql = "select id, status, expires_at from ah5.find_limit_approval($1, $2, $3)";
+    let sql = "select id, status, expires_at from ah5.find_limit_approval($1, $2, $3, $4)";
     let row = client
-        .query_opt(sql, &[&workspace.uuid(), &policy.uuid(), &limit])
+        .query_opt(sql, &[&workspace.uuid(), &policy.uuid(), &limit, &most])
         .await?;
     Ok(row.map(|row| Word {
         id: ApprovalId::from_uuid(row.get(0)),

@@ -116,7 +116,7 @@ pub fn show(request: Request) -> Preview {
         Body::Base64(text) => Some(Content::Base64(text)),
         Body::Text(text) => {
             let json = Json::parse(&text, false).ok();
-            mails.extend(json.as_ref().map(mail::find).unwrap_or_default());
+            mails.extend(json.as_ref().map(find).unwrap_or_default());
             Some(Content::Text(mask.body(&text, json.as_ref())))
         }
     };

@@ -130,19 +130,29 @@ fn seal(
     Ok(key.seal_request(&context, &SecretText::new(request)))
 }
 
-fn body(body: &AskedBody) -> Result<Body, Refusal> {
-    let bytes = match body {
-        AskedBody::Bytes(bytes, _) => bytes,
-        AskedBody::None => return Ok(Body::None),
-        AskedBody::Stream(..) => return Err(Refusal::internal("a body was not read")),
+/// # Errors
+/// 413: nobody can look at that much.
+pub fn check_size(body: &AskedBody) -> Result<usize, Refusal> {
+    let size = match body {
+        AskedBody::Bytes(bytes, _) => bytes.len(),
+        AskedBody::None | AskedBody::Stream(..) => 0,
     };
-    if bytes.len() > MAX_SHOWN {
+    if size > MAX_SHOWN {
         return Err(
             Refusal::too_large("The request is too large to be approved").hint(format!(
                 "What a person is to approve may have {MAX_SHOWN} bytes."
             )),
         );
     }
+    Ok(size)
+}
+
+fn body(body: &AskedBody) -> Result<Body, Refusal> {
+    let bytes = match body {
+        AskedBody::Bytes(bytes, _) => bytes,
+        AskedBody::None => return Ok(Body::None),
+        AskedBody::Stream(..) => return Err(Refusal::internal("a body was not read")),
+    };
     Ok(match std::str::from_utf8(bytes) {
         Ok(text) => Body::Text(text.to_owned()),
         Err(_) => Body::Base64(STANDARD.encode(bytes)),

@@ -1,11 +1,12 @@
 //! Conversations with language models. A client sends all that was said with every turn, so what a person
 //! has approved comes again with more behind it. An approval of what a model is told therefore holds fast
-//! everything up to the item that a rule stopped at; what was added since is judged by itself.
+//! everything that was shown, and what was added since must not stop the rule that asked. It lifts nothing
+//! else: every other rule sees the request as it is.
 
 use std::borrow::Cow;
 
 use ah5_policy::body::Json;
-use ah5_policy::{Combined, Decision, decide_all};
+use ah5_policy::{Body, Narrowed, decide_all};
 use ah5_store::redemption::Conversation;
 use http::HeaderMap;
 use tokio::time::Instant;
@@ -13,8 +14,8 @@ use tokio::time::Instant;
 use super::digest;
 use crate::request::Caller;
 use crate::request::claim::Claim;
-use crate::request::decide::{in_force, policies};
-use crate::request::parse::{Asked, Form};
+use crate::request::decide::{Stop, in_force, policies};
+use crate::request::parse::{Asked, AskedBody, Form};
 
 /// One request, and what judges it.
 pub struct Turn<'a> {
@@ -38,13 +39,12 @@ struct Said<'a> {
 // === impl Turn ===
 
 impl Turn<'_> {
-    /// What an approval of this request holds fast: everything up to the last item that a rule stops at.
-    /// `None` where one can't be told from the others; then it is good for this very request only.
-    pub fn bind(&self) -> Option<Conversation> {
+    /// What an approval of this request holds fast. `None` where anything else stands in its way besides
+    /// what the rule has stopped at; then it is good for this very request only.
+    pub fn bind(&self, stopped: Stop) -> Option<Conversation> {
         let said = self.said()?;
-        let clean = |from: usize| self.is_clean(&said, from);
-        let items = first(said.items.len(), clean)?;
-        if !self.stops_at(&said, items) {
+        let items = said.items.len();
+        if !self.is_clean(&said, items, stopped) {
             return None;
         }
         Some(Conversation {
@@ -54,20 +54,20 @@ impl Turn<'_> {
     }
 
     /// Whether this request is the approved one with nothing changed but what was added behind it, and
-    /// that by itself is allowed.
-    pub fn goes_on(&self, approved: &Conversation) -> bool {
+    /// the rule stops at none of that. `stopped` is `None` where no rule stops at anything.
+    pub fn goes_on(&self, approved: &Conversation, stopped: Option<Stop>) -> bool {
         let (Some(said), Ok(items)) = (self.said(), usize::try_from(approved.items)) else {
             return false;
         };
         items <= said.items.len()
             && self.digest(&said, items) == approved.digest
-            && self.is_clean(&said, items)
+            && stopped.is_none_or(|stopped| self.is_clean(&said, items, stopped))
     }
 
     fn said(&self) -> Option<Said<'_>> {
-        match self.asked.form {
-            Form::Llm(_) => Said::read(self.claim.body()),
-            Form::Download | Form::Envelope | Form::Proxy | Form::Raw => None,
+        match (self.asked.form, &self.asked.body) {
+            (Form::Llm(_), AskedBody::Bytes(bytes, _)) => Said::read(bytes),
+            _ => None,
         }
     }
 
@@ -75,28 +75,26 @@ impl Turn<'_> {
         digest::of_conversation(self.asked, self.headers, said.held(items))
     }
 
-    /// What comes from here on would be allowed if it were all that is said.
-    fn is_clean(&self, said: &Said<'_>, from: usize) -> bool {
-        let judged = self.judge(&said.added(from));
-        judged.is_some_and(|judged| matches!(judged.decision, Decision::Allow { .. }))
-    }
-
-    /// What was said up to here needs an approval for what the model is told.
-    fn stops_at(&self, said: &Said<'_>, items: usize) -> bool {
-        let judged = self.judge(&said.up_to(items));
-        judged.is_some_and(|judged| judged.reads_prompt)
-    }
-
-    fn judge(&self, body: &Json<'_>) -> Option<Combined> {
+    /// The request would be allowed as it is if that rule saw no more of what the model is told than what
+    /// comes from here on. All others see the whole of it, and so does that one of everything else.
+    fn is_clean(&self, said: &Said<'_>, from: usize, stopped: Stop) -> bool {
         let Asked {
             agent, connection, ..
         } = self.asked;
         let policies = policies(&self.caller.workspace, *agent, *connection);
-        let body = body.to_bytes();
-        Some(decide_all(
-            in_force(policies, self.now)?,
-            &self.claim.facts_of(&body)?,
-        ))
+        let Some(policies) = in_force(policies, self.now) else {
+            return false;
+        };
+        let added = said.added(from).to_bytes();
+        let mut facts = self.claim.facts();
+        facts.narrowed = Some(Narrowed {
+            policy: stopped.policy,
+            rule: stopped.rule,
+            told: Body::new(&added, Some("application/json")),
+        });
+        let judged = decide_all(policies, &facts);
+        // What is replaced in it by a rule that comes after would be sent as it is.
+        judged.decision.is_allowed() && judged.body.is_none()
     }
 }
 
@@ -125,17 +123,9 @@ impl<'a> Said<'a> {
         self.with(|name| !is_free(name), 0, items)
     }
 
-    fn up_to(&self, items: usize) -> Json<'a> {
-        self.with(|_| true, 0, items)
-    }
-
-    /// Without what is held fast, but for the model.
+    /// What was said from here on.
     fn added(&self, from: usize) -> Json<'a> {
-        self.with(
-            |name| is_free(name) || name == "model",
-            from,
-            self.items.len(),
-        )
+        self.with(|_| false, from, self.items.len())
     }
 
     fn with(&self, keeps: impl Fn(&str) -> bool, from: usize, to: usize) -> Json<'a> {
@@ -145,23 +135,6 @@ impl<'a> Said<'a> {
         members.push((self.name.clone(), Json::List(items.to_vec())));
         Json::Object(members)
     }
-}
-
-/// The first of `0..=end` from which on `holds` does, given that it goes on holding; `None` where it does
-/// not even at the end.
-fn first(end: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
-    if !holds(end) {
-        return None;
-    }
-    let (mut below, mut found) = (0, end);
-    while below < found {
-        let middle = usize::midpoint(below, found);
-        match holds(middle) {
-            true => found = middle,
-            false => below = middle + 1,
-        }
-    }
-    Some(found)
 }
 
 /// These say how the model is to answer and nothing of what it is told; they may differ from turn to turn.
@@ -218,19 +191,6 @@ mod tests {
         let text = |json: Json<'_>| String::from_utf8(json.to_bytes()).unwrap();
         let held = r#"{"system":"s","model":"m","messages":["a"]}"#;
         assert_eq!(text(said.held(1)), held);
-        let added = r#"{"model":"m","max_tokens":5,"messages":["b","c"]}"#;
-        assert_eq!(text(said.added(1)), added);
-        let up_to = r#"{"system":"s","model":"m","max_tokens":5,"messages":["a","b"]}"#;
-        assert_eq!(text(said.up_to(2)), up_to);
-    }
-
-    #[test]
-    fn the_first_is_found_wherever_it_is() {
-        for end in 0..20 {
-            for at in 0..=end {
-                assert_eq!(first(end, |i| i >= at), Some(at), "{at} of {end}");
-            }
-            assert_eq!(first(end, |_| false), None);
-        }
+        assert_eq!(text(said.added(1)), r#"{"messages":["b","c"]}"#);
     }
 }

@@ -31,8 +31,21 @@ pub struct Facts<'a> {
     pub bypass_pii_redaction: bool,
     /// The agent asks for fields that response rules take out.
     pub request_full_fields: bool,
+    /// For one rule, part of what a language model is told.
+    pub narrowed: Option<Narrowed<'a>>,
     /// Whether to write traces.
     pub explain: bool,
+}
+
+/// One rule sees, of what a language model is told, only this: a person has approved that it stops at the
+/// rest. Everything else it sees whole, as every other rule does.
+#[derive(Clone, Copy, Debug)]
+pub struct Narrowed<'a> {
+    /// Counted from 0 in the order given.
+    pub policy: usize,
+    /// Of its request rules, counted from 0.
+    pub rule: usize,
+    pub told: Body<'a>,
 }
 
 // === impl Facts ===
@@ -52,6 +65,7 @@ impl<'a> Facts<'a> {
             tenant: None,
             bypass_pii_redaction: false,
             request_full_fields: false,
+            narrowed: None,
             explain: false,
         }
     }

@@ -11,7 +11,7 @@ use crate::support::{self, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_must_be_recorded_and_cannot_be_is_not_made() {
-    // No row fits into this spool: each goes to the database directly, while there is one.
+    // A second row does not fit into this spool: it goes to the database directly, while there is one.
     let builder = support::two_planes()
         .data_planes(1)
         .env("SPOOL_MAX_BYTES", "1")
@@ -33,14 +33,14 @@ async fn a_call_that_must_be_recorded_and_cannot_be_is_not_made() {
 
     let stack = Arc::get_mut(&mut world.stack).unwrap();
     stack.stop_postgres().unwrap();
+    // Whoever is content with less is served, and that row can't leave the disk.
+    assert_eq!(world.send(free).await.status, 200);
     let refused = world.get("/count/required").await;
     let body = refused.expect(503).unwrap();
     let error = "The call cannot be recorded, which its policy demands";
     assert_eq!(body["error"], error, "{body}");
     assert!(refused.header("retry-after").is_some());
     assert_eq!(world.seen("/v2/count/required").await.len(), 1);
-    // Whoever is content with less is served.
-    assert_eq!(world.send(free).await.status, 200);
     assert_eq!(world.seen("/v2/count/free").await.len(), 2);
 }
 
@@ -78,21 +78,21 @@ async fn a_call_waits_for_the_database_where_its_disk_does_not_last() {
     let world = World::closed(Arc::new(builder.start().unwrap())).await;
     let policy = world.allow(&["GET"], "/v2/**").await;
     change(&world, &policy, &json!({"audit": "required"})).await;
-    let call = world
-        .agent
-        .proxy(&world.connection, Method::GET, "/slow?head=60000");
     let mut other = world.database().await;
     let held = other.transaction().await.unwrap();
     let lock = "lock table ah5.l_audit_events in share mode";
     held.batch_execute(lock).await.unwrap();
-    let refused = world.send(call.clone()).await;
+    let refused = world.get("/count/stored").await;
     let body = refused.expect(503).unwrap();
     let error = "The call cannot be recorded, which its policy demands";
     assert_eq!(body["error"], error, "{body}");
     held.rollback().await.unwrap();
-    assert_eq!(world.seen("/v2/slow").await.len(), 0);
+    assert_eq!(world.seen("/v2/count/stored").await.len(), 0);
 
     // With the disk alone it would be stored some time after.
+    let call = world
+        .agent
+        .proxy(&world.connection, Method::GET, "/slow?head=60000");
     let waiting = world.planes[0].open(call);
     let arrived = async {
         world

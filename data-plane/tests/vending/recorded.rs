@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fixture::{Gmail, TOKEN, said};
 use crate::support;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_cannot_be_recorded_as_it_must_be_stays_here() {
-    // No row fits into this spool: each goes to the database directly, while that takes it.
+    // A second row does not fit into this spool: it goes to the database directly, while that takes it.
     let builder = support::two_planes()
         .data_planes(1)
         .env("SPOOL_MAX_BYTES", "1")
@@ -25,6 +25,8 @@ async fn a_token_that_cannot_be_recorded_as_it_must_be_stays_here() {
     let held = other.transaction().await.unwrap();
     let lock = "lock table ah5.l_audit_events in share mode";
     held.batch_execute(lock).await.unwrap();
+    // The disk is full by then, as this row can't leave it.
+    gmail.world.get("/nothing").await.expect(403).unwrap();
     let refused = gmail.ask().await;
     let error = "The call cannot be recorded, which its policy demands";
     let (status, text, _) = said(&refused);
@@ -33,12 +35,15 @@ async fn a_token_that_cannot_be_recorded_as_it_must_be_stays_here() {
     assert!(!refused.contains(TOKEN));
     held.rollback().await.unwrap();
 
-    // It took nothing of the hour, and the one that is given is in the trail by then.
+    // It took nothing of the hour.
     let given = gmail.ask_for_one().await;
     assert_eq!(given["accessToken"], TOKEN);
     let id = given["auditId"].as_str().unwrap();
     let stored = format!("select count(*) from ah5.l_audit_events where audit_id = '{id}'");
-    assert_eq!(gmail.world.number(&stored).await, 1);
+    let world = &gmail.world;
+    world
+        .until(|| async { world.number(&stored).await == 1 })
+        .await;
     assert_eq!(gmail.ask().await.status, 429);
     told_apart(&gmail, refused.json()["auditId"].as_str().unwrap()).await;
 
@@ -53,14 +58,17 @@ async fn a_token_that_cannot_be_recorded_as_it_must_be_stays_here() {
 /// names it.
 async fn told_apart(gmail: &Gmail, refusal: &str) {
     let world = &gmail.world;
-    let denied = world.audit("execution_denied", 1).await;
-    let of_refusal = |row: &&Value| row["auditId"] == *refusal;
-    let denied = denied.iter().find(of_refusal).unwrap();
-    let vended = world.audit("token_vended", 2).await;
-    let before = vended
-        .iter()
-        .find(|row| row["auditId"] == denied["metadata"]["intentId"]);
-    assert!(before.is_some(), "{denied} {vended:?}");
+    let rows = async |action: &str, id: &str| {
+        let mut rows = world.audit(action, 1).await;
+        rows.retain(|row| row["auditId"] == *id);
+        rows
+    };
+    world
+        .until(|| async { rows("execution_denied", refusal).await.len() == 1 })
+        .await;
+    let denied = rows("execution_denied", refusal).await.remove(0);
+    let before = denied["metadata"]["intentId"].as_str().unwrap();
+    assert_eq!(rows("token_vended", before).await.len(), 1, "{denied}");
     let lost = "select count(*) from ah5.t_audit_quarantine";
     assert_eq!(world.number(lost).await, 0);
 }

@@ -12,6 +12,10 @@ use crate::request::{Kind, Outcome};
 use crate::routes::Endpoint;
 
 // Handles are looked up once, not at every call.
+static ANSWERS: LazyLock<[Counter; 5]> = LazyLock::new(|| {
+    ["1xx", "2xx", "3xx", "4xx", "5xx"]
+        .map(|status| counter!("ah5_provider_answers_total", "status" => status))
+});
 static EXECUTE: LazyLock<Endpoints> = LazyLock::new(|| Endpoints::new("execute"));
 static LLM: LazyLock<Endpoints> = LazyLock::new(|| Endpoints::new("llm"));
 static PROXY: LazyLock<Endpoints> = LazyLock::new(|| Endpoints::new("proxy"));
@@ -34,9 +38,16 @@ pub fn completed(endpoint: Option<Endpoint>, outcome: &Outcome, took: Duration) 
         Verdict::Denied | Verdict::Error => handles.error.increment(1),
     }
     handles.seconds.record(took);
+    if let Some(answers) = outcome.upstream_status.and_then(of_class) {
+        answers.increment(1);
+    }
     if outcome.scrubbed > 0 {
         counter!("ah5_credentials_removed_total").increment(outcome.scrubbed);
     }
+}
+
+fn of_class(status: u16) -> Option<&'static Counter> {
+    ANSWERS.get(usize::from(status / 100).checked_sub(1)?)
 }
 
 /// A call that was refused.

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use ah5_testkit::client::{Answer, Call};
 use serde_json::{Value, json};
 use support::World;
@@ -109,4 +111,32 @@ async fn a_revoked_overdue_or_made_up_token_is_no_credential() {
         assert_eq!(refused.status, 401);
         assert_eq!(error(&refused), "Invalid or expired API key");
     }
+}
+
+/// A sender is whom the front door saw, whatever the caller wrote before that.
+#[tokio::test]
+async fn who_guesses_tokens_is_soon_not_heard_whomever_they_name() {
+    let builder = support::two_planes().data_planes(1);
+    let builder = builder.env("RATE_LIMIT_FAILED_AUTH_PER_MINUTE", "3");
+    let world = World::closed(Arc::new(builder.start().unwrap())).await;
+    let guess = async |number: usize, sender: &str| {
+        let call = Call::get("/v1/proxy/x").header("x-api-key", format!("ah5p_guess{number}"));
+        let forwarded = format!("127.0.0.1, 10.0.0.{number}, {sender}");
+        let call = call.header("x-forwarded-for", forwarded);
+        world.send(call).await.status.as_u16()
+    };
+    let mut guesses = 0;
+    while guess(guesses, "192.0.2.3").await == 401 {
+        guesses += 1;
+        // The minute may end in between.
+        assert!(guesses < 9);
+    }
+    assert_eq!(guess(guesses, "192.0.2.3").await, 429);
+    // Nobody else pays for it, and what has proved good passes.
+    assert_eq!(guess(0, "192.0.2.4").await, 401);
+    let known = world
+        .agent
+        .proxy(&world.connection, http::Method::GET, "/x");
+    let known = known.header("x-forwarded-for", "192.0.2.4");
+    assert_eq!(world.send(known).await.status, 403);
 }

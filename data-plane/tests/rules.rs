@@ -4,6 +4,7 @@
 
 mod support;
 
+use ah5_testkit::client::Call;
 use http::Method;
 use serde_json::{Value, json};
 use support::{World, answering};
@@ -164,6 +165,94 @@ async fn fields_and_personal_data_are_taken_out_of_answers() {
         !answer.contains("a@b.example") && answer.contains("\"x\""),
         "{}",
         answer.text()
+    );
+}
+
+/// What the provider is told to answer, asked for with one of the envelope's wishes.
+fn wishing(world: &World, wish: &str, kind: &str, body: &str) -> Call {
+    let length = body.len();
+    let raw = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    let mut envelope = json!({
+        "model": "B", "connectionId": world.connection, "method": "POST",
+        "url": world.url("/v2/raw"), "body": raw,
+    });
+    envelope[wish] = true.into();
+    let call = world.agent.call(Method::POST, "/v1/vault/execute");
+    call.json(&envelope)
+}
+
+const WISHES: [&str; 3] = ["download", "requestFullFields", "stream"];
+
+/// Its agent chooses how an answer comes, and not what is in it.
+#[tokio::test]
+async fn no_form_of_a_call_takes_a_rule_off_its_answer() {
+    let filter = json!([{
+        "label": "less", "match": {},
+        "filter": {"denyFields": ["secret"], "redact": [{"type": "email"}]},
+    }]);
+    let world = ruled(json!([]), filter).await;
+    let body = r#"{"keep": 1.00, "secret": "planted-word", "mail": "a@b.example"}"#;
+    for kind in [
+        "application/json",
+        "application/hal+json; charset=utf-8",
+        "text/plain",
+    ] {
+        for wish in WISHES {
+            let answer = world.send(wishing(&world, wish, kind, body)).await;
+            let text = answer.text();
+            assert!(
+                !text.contains("planted-word") && !text.contains("a@b.example"),
+                "{wish} {kind}: {text}"
+            );
+            // A policy that knows of no such wish denies it.
+            let status = if wish == "requestFullFields" {
+                403
+            } else {
+                200
+            };
+            assert_eq!(answer.status, status, "{wish} {kind}: {text}");
+            assert_eq!(
+                status == 200,
+                text.contains("[REDACTED]"),
+                "{wish} {kind}: {text}"
+            );
+        }
+    }
+}
+
+/// A piece of JSON is no JSON, and nothing could be taken out of it.
+#[tokio::test]
+async fn an_answer_too_large_for_its_rules_is_not_cut_to_size() {
+    let filter = json!([{
+        "label": "less", "match": {}, "filter": {"redact": [{"type": "email"}]},
+    }]);
+    let world = World::closed(support::shared()).await;
+    let policy = world.allow(&["GET", "POST"], "/v2/**").await;
+    let rules = json!({"rules": {"request": [], "response": filter}});
+    change(&world, &policy, "rules", &rules).await;
+    let limits = json!({"rateLimits": {"maxRequestsPerHour": 1000, "maxResponseSizeBytes": 1000}});
+    change(&world, &policy, "rate-limits", &limits).await;
+    let body = json!({"mail": "a@b.example", "more": "x".repeat(2000)}).to_string();
+    for wish in ["download", "none", "stream"] {
+        let call = wishing(&world, wish, "application/json", &body);
+        // Where the head has left already, the answer breaks off.
+        if let Ok(answer) = world.planes[0].send(call).await {
+            assert_eq!(answer.status, 502, "{wish}: {}", answer.text());
+            assert!(!answer.contains("a@b.example"), "{wish}: {}", answer.text());
+        }
+    }
+    let short = json!({"mail": "a@b.example"}).to_string();
+    let answer = world
+        .send(wishing(&world, "none", "application/json", &short))
+        .await;
+    assert!(
+        answer
+            .expect(200)
+            .unwrap()
+            .to_string()
+            .contains("[REDACTED]")
     );
 }
 

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ah5_contracts::id::NotificationId;
 use ah5_store::notifications::{self, NewNotification};
 use ah5_store::tenant::Tenant;
 use ah5_testkit::client::{Call, Http};
@@ -69,6 +70,34 @@ async fn nothing_is_held_back_at_the_front_door() {
         notify(&world.stack, here, &title, None).await;
         assert_eq!(reader.title().await.unwrap(), title);
     }
+}
+
+/// A hint of Postgres is 8000 bytes at most, and one that is longer would undo what it tells of.
+#[tokio::test]
+async fn what_is_longer_than_a_hint_may_be_is_told_like_anything_else() {
+    let world = World::open().await;
+    let here = workspace(&world.owner).await;
+    let mut reader = Reader::of(&world.http, &world.owner).await;
+    let pool = pool(&world.stack, 1);
+    let mut db = pool.get().await.unwrap();
+    let tenant = Tenant::begin(&mut db, here).await.unwrap();
+    let body = "\u{1f600}".repeat(1000);
+    let new = NewNotification {
+        id: NotificationId::random(),
+        to: None,
+        kind: "security_alert",
+        title: "long",
+        body: &body,
+        link: None,
+        metadata: &Value::String("x".repeat(10_000)),
+    };
+    notifications::insert(&tenant, &new).await.unwrap();
+    tenant.commit().await.unwrap();
+    let told = reader.next().await.unwrap();
+    assert_eq!(
+        (&told.data["title"], &told.data["body"]),
+        (&"long".into(), &body.into())
+    );
 }
 
 #[tokio::test]
@@ -189,7 +218,7 @@ async fn whoever_takes_nothing_is_cut_off_and_comes_back_for_the_rest() {
     let body = "𐀀".repeat(1000);
     for number in 0..MANY {
         let new = NewNotification {
-            id: ah5_contracts::id::NotificationId::random(),
+            id: NotificationId::random(),
             to: None,
             kind: "security_alert",
             title: &number.to_string(),

@@ -9,3 +9,4 @@ mod people;
 mod redeeming;
 #[path = "../support/mod.rs"]
 mod support;
+mod wishes;

@@ -1,10 +1,11 @@
-//! What bounds calls: pauses that providers ask for, policies that want a call on record first, readers
-//! that are slow or gone, downloads, answers that rules can't filter, and the credential in any spelling on
-//! its way back.
+//! What bounds calls: pauses that providers ask for, policies that want a call on record first, what is
+//! counted, readers that are slow or gone, downloads, answers that rules can't filter, and the credential
+//! in any spelling on its way back.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod downloads;
 mod echoes;
+mod measured;
 mod pauses;
 mod readers;
 mod recorded;

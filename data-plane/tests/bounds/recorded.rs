@@ -135,3 +135,58 @@ async fn a_call_is_on_record_before_it_is_made() {
     let answer = world.owner.put(&path, &refused).await.unwrap();
     answer.expect(400).unwrap();
 }
+
+/// Not only what a rule denies.
+#[tokio::test]
+async fn whatever_stops_an_agents_call_is_on_record() {
+    let world = World::open().await;
+    let (base, auth) = (world.url("/v2"), json!({"kind": "bearer"}));
+    let new = async || {
+        world
+            .owner
+            .connect(&base, &auth, support::SECRET)
+            .await
+            .unwrap()
+    };
+    let (unused, revoked) = (new().await, new().await);
+    world.owner.revoke(&revoked).await.unwrap();
+    let none = "0191d2c0-0000-4000-8000-000000000002";
+    let get = |connection: &str| world.agent.proxy(connection, Method::GET, "/echo/stopped");
+    world
+        .until(|| async { world.send(get(&revoked)).await.status == 409 })
+        .await;
+    let full = json!({
+        "model": "B", "connectionId": world.connection, "method": "GET",
+        "url": world.url("/v2/echo/stopped"), "requestFullFields": true,
+    });
+    let full = world
+        .agent
+        .call(Method::POST, "/v1/vault/execute")
+        .json(&full);
+    let mut stopped = Vec::new();
+    for (call, status) in [
+        (get(none), 404),
+        (get(&unused), 403),
+        (get(&revoked), 409),
+        (
+            get(&world.connection).header("x-ah5-approval-id", none),
+            404,
+        ),
+        (full, 403),
+    ] {
+        let answer = world.send(call).await;
+        let body = answer.expect(status).unwrap();
+        stopped.push((body["auditId"].as_str().unwrap().to_owned(), status));
+    }
+    assert!(world.seen("/v2/echo/stopped").await.is_empty());
+    world
+        .until(|| async {
+            let rows = world.audit("execution_denied", stopped.len()).await;
+            let has = |(id, status): &(String, u16)| {
+                rows.iter()
+                    .any(|row| row["auditId"] == **id && row["metadata"]["status"] == *status)
+            };
+            stopped.iter().all(has)
+        })
+        .await;
+}

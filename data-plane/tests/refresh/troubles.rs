@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ah5_testkit::client::{Call, Http};
 use ah5_testkit::simulator::{Gate, Trouble};
 use tokio::time::Instant;
 
@@ -65,4 +66,38 @@ async fn while_the_old_token_is_good_no_call_waits_for_a_provider_that_hangs() {
     fixture.endpoint.gate(Gate::Open);
     until(|| async { fixture.state(&account.id).await.version == 2 }).await;
     assert_eq!(fixture.endpoint.counts().most_under_way, 1);
+}
+
+/// In whichever process.
+async fn counted(fixture: &Fixture, outcome: &str) -> u64 {
+    let stack = &fixture.stack;
+    let name = format!("ah5_token_refreshes_total{{outcome=\"{outcome}\"}} ");
+    let mut sum = 0;
+    for plane in stack.data_planes().chain([stack.control_plane()]) {
+        let admin = Http::new(format!("http://{}", plane.admin.unwrap()));
+        let shown = admin.send(Call::get("/metrics")).await.unwrap().text();
+        let mut lines = shown.lines();
+        let value = lines.find_map(|line| line.strip_prefix(&*name));
+        sum += value.map_or(0, |value| value.parse().unwrap());
+    }
+    sum
+}
+
+#[tokio::test]
+async fn operators_see_what_becomes_of_refreshes() {
+    let fixture = Fixture::open(1).await;
+    let good = fixture.account(3600).await;
+    fixture.expire(&good).await;
+    assert_eq!(fixture.read(&good).await.status, 200);
+    let ended = fixture.account(3600).await;
+    fixture.endpoint.end(&ended.first.refresh);
+    fixture.expire(&ended).await;
+    assert_eq!(fixture.read(&ended).await.status, 409);
+    let unlucky = fixture.account(3600).await;
+    fixture.endpoint.trouble([Trouble::Status(500, None)]);
+    fixture.expire(&unlucky).await;
+    assert_eq!(fixture.read(&unlucky).await.status, 503);
+    for outcome in ["refreshed", "refused", "failed"] {
+        assert_eq!(counted(&fixture, outcome).await, 1, "{outcome}");
+    }
 }

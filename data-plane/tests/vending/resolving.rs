@@ -1,12 +1,14 @@
 //! `POST /v1/credentials/resolve`: credentials for admins' own programs.
 
+use std::sync::Arc;
+
 use ah5_testkit::client::{Answer, Call};
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::fixture::{Gmail, TOKEN, personal, said};
-use crate::support::World;
 use crate::support::sealed::{Sealed, insert};
+use crate::support::{self, World};
 
 struct Resolver<'a> {
     world: &'a World,
@@ -157,4 +159,47 @@ async fn a_keys_connection_stays_healthy_when_its_key_is_resolved() {
         said(&resolver.resolve(&profile).await).1,
         "Connection is revoked"
     );
+}
+/// The installation's client is of all workspaces: it is for consents and refreshing alone.
+#[tokio::test]
+async fn the_secret_of_the_installations_client_is_handed_to_nobody() {
+    const CLIENT_SECRET: &str = "planted-client-secret-0123456789";
+    let builder = support::two_planes().data_planes(1);
+    let builder = builder.env("MICROSOFT_CLIENT_ID", "planted-client-id");
+    let builder = builder.env("MICROSOFT_CLIENT_SECRET", CLIENT_SECRET);
+    let world = World::closed(Arc::new(builder.start().unwrap())).await;
+    let teams = Sealed {
+        service: "microsoft-teams",
+        base_url: "https://graph.microsoft.com/",
+        secret: TOKEN,
+        token_url: Some("https://login.microsoftonline.com/common/oauth2/v2.0/token"),
+        expires_in: Some(1800),
+        ..Sealed::default()
+    };
+    let resolver = Resolver {
+        token: world.owner.token.clone(),
+        world: &world,
+    };
+    let path = "/v1/workspaces/current/vending";
+    let on = world.owner.put(path, &json!({"resolve": true})).await;
+    on.unwrap().expect(200).unwrap();
+    let channel = json!({"kind": "channel", "provider": "msteams"});
+    world
+        .until(|| async { resolver.resolve(&channel).await.status == 404 })
+        .await;
+    insert(&world, teams).await;
+    world
+        .until(|| async { resolver.resolve(&channel).await.status == 200 })
+        .await;
+    let found = resolver.resolve(&channel).await.json();
+    assert_eq!(found["apiKey"], TOKEN);
+    for kind in ["channel", "model_provider", "plugin_config"] {
+        for provider in ["microsoft", "microsoft-teams", "msteams", "teams"] {
+            let asked = json!({"kind": kind, "provider": provider});
+            let answer = resolver.resolve(&asked).await;
+            for planted in [CLIENT_SECRET, "planted-client-id"] {
+                assert!(!answer.contains(planted), "{asked}: {}", answer.text());
+            }
+        }
+    }
 }

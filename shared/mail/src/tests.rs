@@ -114,6 +114,14 @@ async fn a_line_that_does_not_end_is_given_up() {
     assert_eq!(fault, Fault::Failed("the server's line is too long"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_falls_silent_is_given_up() {
+    for says in [&[""][..], &["* OK hello\r\n", "* CAPABILITY IMAP4rev1\r\n"]] {
+        let (fault, _) = imap(says, MailSecurity::None).await;
+        assert_eq!(fault, Fault::Late, "{says:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_of_many_lines_is_given_up() {
     static LINES: LazyLock<[String; 2]> =

@@ -185,6 +185,11 @@ fn microsoft(
             ));
         }
     }
+    if !channels.is_empty()
+        && let Some(way) = unnamed_channel(facts)
+    {
+        return Err(format!("Channel {way} is not in the allowed channel list"));
+    }
     let mut trust = Trust::default();
     if !chats.is_empty() {
         for chat in segments_after(facts, "chats") {
@@ -204,7 +209,34 @@ fn microsoft(
             trust.response = true;
         }
     }
+    let is_open = chats.is_empty() && channels.is_empty();
+    if !is_open && !trust.response && expands(facts) {
+        return Err(
+            "What $expand adds cannot be held to the allowed chats and channels".to_owned(),
+        );
+    }
     Ok(trust)
+}
+
+/// A team's general channel, and those of other teams, are had without the keys that lists name.
+fn unnamed_channel(facts: &Facts<'_>) -> Option<String> {
+    let mut segments = facts.url.path().split('/').map(decode);
+    segments.find(|segment| {
+        let name = segment.split('(').next().unwrap_or_default();
+        UNNAMED.iter().any(|way| way.eq_ignore_ascii_case(name))
+    })
+}
+
+/// Whether the answer is to hold conversations that the path does not name. The parameter may be written
+/// without its dollar.
+fn expands(facts: &Facts<'_>) -> bool {
+    facts.url.query_pairs().any(|(name, value)| {
+        let value = value.to_ascii_lowercase();
+        name.trim_start_matches('$').eq_ignore_ascii_case("expand")
+            && ["channel", "chat", "message"]
+                .iter()
+                .any(|what| value.contains(what))
+    })
 }
 
 /// The keys of a collection in the path: `chats/x` and `chats('x')`.
@@ -283,4 +315,5 @@ fn decode(segment: &str) -> String {
 }
 
 const AT: &str = "providerConstraints";
+const UNNAMED: [&str; 3] = ["allChannels", "incomingChannels", "primaryChannel"];
 const MAX_NAMES: usize = 1000;

@@ -8,6 +8,7 @@ use ah5_security::vault::DataKey;
 use ah5_store::StoreError;
 use ah5_store::refreshes::{self, Committed, Seen};
 use ah5_store::tenant::Tenant;
+use metrics::counter;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
@@ -77,6 +78,7 @@ pub async fn run(inner: &Inner, held: Held) -> Result<Answer, StoreError> {
         sent: true,
         retry_after: None,
     }));
+    counter!("ah5_token_refreshes_total", "outcome" => outcome(&answered)).increment(1);
     match answered {
         Ok(tokens) => keep(inner, &prepared, seen, tokens).await,
         Err(TokenError::Grant(_)) => {
@@ -98,6 +100,15 @@ pub async fn run(inner: &Inner, held: Held) -> Result<Answer, StoreError> {
             give_back(inner, &held, after, is_doubtful(&error)).await?;
             Ok(Err(RefreshError::Later { after }))
         }
+    }
+}
+
+/// What the provider made of it, for operators.
+const fn outcome(answered: &Result<TokenSet, TokenError>) -> &'static str {
+    match answered {
+        Ok(_) => "refreshed",
+        Err(TokenError::Grant(_)) => "refused",
+        Err(_) => "failed",
     }
 }
 

@@ -201,6 +201,37 @@ fn an_error_names_its_field() {
 }
 
 #[test]
+fn a_policy_has_no_more_parts_than_are_judged_in_time() {
+    let many = |part: Value, number: usize| Value::Array(vec![part; number]);
+    let deny = json!({"match": {}, "action": "deny"});
+    let drop = json!({"match": {}, "filter": {"denyFields": ["x"]}});
+    let entry = json!({"baseUrl": "https://h.example", "methods": ["GET"], "pathPatterns": ["/a"]});
+    let exists = json!({"path": "a", "op": "exists"});
+    let fits = |change: &dyn Fn(&mut Columns)| {
+        let mut columns = Columns::default();
+        change(&mut columns);
+        columns.compile().err().map(|error| error.path)
+    };
+    let request = |number| json!({"request": many(deny.clone(), number)});
+    let response = |number| json!({"response": many(drop.clone(), number)});
+    assert_eq!(fits(&|c| c.rules = request(500)), None);
+    for (path, change) in [
+        (
+            "rules/request",
+            &(|c: &mut Columns| c.rules = request(501)) as &dyn Fn(&mut Columns),
+        ),
+        ("rules/response", &|c| c.rules = response(501)),
+        ("allowlists", &|c| c.allowlists = many(entry.clone(), 201)),
+        ("rules/request/0/match/body", &|c| {
+            let found = json!({"body": many(exists.clone(), 51)});
+            c.rules = json!({"request": [{"match": found, "action": "deny"}]});
+        }),
+    ] {
+        assert_eq!(fits(change).as_deref(), Some(path));
+    }
+}
+
+#[test]
 fn plain_http_is_only_for_exempt_hosts() {
     let mut columns = Columns::default();
     let entry = |base| json!([{"baseUrl": base, "methods": ["GET"], "pathPatterns": ["/**"]}]);

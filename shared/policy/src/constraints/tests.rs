@@ -132,3 +132,71 @@ fn teams_chats_channels_and_tenants_are_read_from_path_and_connection() {
         Err("Tenant ID T1 is not in the allowed tenant list".to_owned())
     );
 }
+
+#[test]
+fn a_teams_id_is_the_same_in_every_version_and_spelling_of_a_path() {
+    let list = json!({"provider": "microsoft", "allowedChatIds": ["19:c1@thread.v2"],
+                      "allowedChannelIds": ["19:k1@thread.tacv2"]});
+    let teams = |path: &str| {
+        let url = format!("https://graph.microsoft.com{path}");
+        check(&list, &url, Body::default()).map(|trust| trust.response)
+    };
+    for path in [
+        "/v1.0/chats/19:c1@thread.v2/messages",
+        "/beta/chats/19:c1@thread.v2/messages",
+        "/v1.0/chats/19%3Ac1%40thread.v2/messages",
+        "/v1.0/chats('19%3Ac1%40thread.v2')/messages",
+        "/v1.0/chats%28'19:c1@thread.v2'%29/messages",
+        "/beta/teams/t/channels/19%3ak1%40thread.tacv2/messages",
+    ] {
+        assert_eq!(teams(path), Ok(true), "{path}");
+    }
+    for path in [
+        "/beta/chats/19:c9@thread.v2/messages",
+        "/beta/me/chats('19:c9@thread.v2')/messages",
+        "/v1.0/chats/19%3Ac9%40thread.v2/messages",
+        "/v1.0/ch%61ts/19:c9@thread.v2/messages",
+        "/v1.0/chats%28'19:c9@thread.v2'%29/messages",
+        "/v1.0/chats(id='19:c9@thread.v2')/messages",
+        "/beta/teams/t/channels/19%3Ak9%40thread.tacv2",
+        "/v1.0/teams('t')/Channels('19%3Ak9%40thread.tacv2')/messages",
+        "/v1.0/users/u/chats/getAllMessages",
+        "/v1.0/teams/t/channels/getAllMessages()",
+    ] {
+        assert!(teams(path).is_err(), "{path}");
+    }
+}
+
+#[test]
+fn a_conversation_of_teams_that_no_id_names_is_not_a_listed_one() {
+    let channels = json!({"provider": "microsoft", "allowedChannelIds": ["k1"]});
+    let chats = json!({"provider": "microsoft", "allowedChatIds": ["c1"]});
+    let teams = |list: &Value, path: &str| {
+        let url = format!("https://graph.microsoft.com{path}");
+        check(list, &url, Body::default())
+    };
+    for path in [
+        "/v1.0/teams/t/primaryChannel/messages",
+        "/beta/teams/t/PrimaryChannel()/messages",
+        "/v1.0/teams/t/allChannels/k9",
+        "/v1.0/teams/t/incomingChannels('k9')",
+        "/v1.0/teams/t?$expand=primaryChannel($expand=messages)",
+        "/v1.0/teams/t?%24expand=channels",
+        "/v1.0/teams/t?expand=Channels",
+    ] {
+        assert!(teams(&channels, path).is_err(), "{path}");
+    }
+    for path in [
+        "/v1.0/me/chats?$expand=lastMessagePreview",
+        "/v1.0/me?$expand=chats",
+    ] {
+        assert!(teams(&chats, path).is_err(), "{path}");
+    }
+    // What is asked of a listed one may say more of it, and of people anything.
+    let listed = teams(&chats, "/v1.0/chats/c1?$expand=lastMessagePreview");
+    assert_eq!(listed.map(|trust| trust.response), Ok(true));
+    assert!(teams(&chats, "/v1.0/me/chats?$expand=members").is_ok());
+    assert!(teams(&chats, "/v1.0/teams/t/primaryChannel/messages").is_ok());
+    let open = json!({"provider": "microsoft"});
+    assert!(teams(&open, "/v1.0/me/chats?$expand=lastMessagePreview").is_ok());
+}

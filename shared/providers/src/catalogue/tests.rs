@@ -291,6 +291,14 @@ fn a_parameter_that_would_change_the_call_is_known() {
         refused("gitlab", "https://gitlab.com/api/v4/user?sudo=1"),
         Some("sudo")
     );
+    // The credential's place for callers that know no header: it is not theirs to fill.
+    let gemini = "https://generativelanguage.googleapis.com/v1beta/models";
+    for query in ["key=ah5t_mine", "alt=sse&%6Bey=x", "access_token=x"] {
+        assert!(
+            refused("gemini", &format!("{gemini}?{query}")).is_some(),
+            "{query}"
+        );
+    }
 }
 
 #[test]

@@ -48,6 +48,49 @@ fn only_plain_headers_reach_the_provider() {
 }
 
 #[test]
+fn no_header_of_proxies_sessions_or_other_keys_reaches_any_provider() {
+    for name in [
+        "Cookie",
+        "DPoP",
+        "Forwarded",
+        "Proxy-Authorization",
+        "TE",
+        "Trailer",
+        "Via",
+        "X-Ah5-Session-Key",
+        "X-Api-Key",
+        "X-Azure-FDID",
+        "X-Csrf-Token",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Goog-Api-Key",
+        "X-Real-IP",
+    ] {
+        for id in [
+            "custom-http",
+            "gemini",
+            "google-gmail",
+            "anthropic-messages",
+            "slack",
+        ] {
+            let service = find(id).unwrap();
+            let auth = service.auth().unwrap_or(Auth::Bearer);
+            let caller = map(&[(name, "ah5t_mine")]);
+            let out = forward_request(&caller, Source::Transparent, &auth, service, &[]);
+            // Whatever would take the credential's place is refused, and said so.
+            if let Ok(out) = out {
+                assert!(out.headers.is_empty(), "{name} to {id}: {:?}", out.headers);
+            }
+            let written = forward_request(&caller, Source::Envelope, &auth, service, &[]);
+            assert!(
+                written.is_err() || written.unwrap().headers.is_empty(),
+                "{name} to {id}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_changes_the_call_is_refused_not_dropped() {
     for name in ["Prefer", "Stripe-Account", "Dropbox-API-Arg"] {
         let refused = forward_request(

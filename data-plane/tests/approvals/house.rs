@@ -1,7 +1,6 @@
 //! An installation that tells an owner's approvals by mail, Telegram and Slack, and an agent that may
 //! read that mail.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ah5_harness::stack::Stack;
@@ -9,15 +8,15 @@ use ah5_testkit::certificates::Authority;
 use ah5_testkit::client::{Agent, Answer, Call, Http, Owner};
 use ah5_testkit::dovecot::Dovecot;
 use ah5_testkit::servers::MailServer;
-use ah5_testkit::simulator::{Body, Options, Received, Simulator};
-use http::{Method, Response};
+use ah5_testkit::simulator::Simulator;
+use http::Method;
 use serde_json::{Value, json};
 
+use crate::played::{self, HOSTS, PROVIDER};
 use crate::support::{SECRET, settings};
 
 /// Where the agent orders, at the provider.
 pub const ORDERS: &str = "/v2/echo/orders";
-const PROVIDER: &str = "api.acme.example";
 const MAIL: &str = "mail.acme.example";
 const ADDRESS: &str = "ann@acme.example";
 const PASSWORD: &str = "planted-password-0123456789";
@@ -47,7 +46,7 @@ pub struct House {
 
 impl House {
     pub async fn open() -> Self {
-        let provider = provider().await;
+        let provider = played::start().await;
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::generate().unwrap();
         let leaf = authority.issue(&[MAIL]).unwrap();
@@ -60,8 +59,7 @@ impl House {
             "certificate": certificate, "key": key, "user": ADDRESS, "password": PASSWORD,
         }));
         let letters = MailServer::start();
-        let played = [PROVIDER, "api.telegram.org", "slack.com"];
-        let played = played.map(|host| format!("{host}:443={}", provider.address()));
+        let played = HOSTS.map(|host| format!("{host}:443={}", provider.address()));
         let resolve = format!(
             "{},{MAIL}:993={},{MAIL}:587=127.0.0.1:{}",
             played.join(","),
@@ -276,34 +274,4 @@ async fn owner(http: &Http, origin: &str, letters: &MailServer) -> Owner {
     Owner::sign_in(http, origin, ADDRESS, PASSWORD)
         .await
         .unwrap()
-}
-
-/// The company that orders are placed with, Telegram and Slack.
-async fn provider() -> Simulator {
-    let options = Options {
-        names: [PROVIDER, "api.telegram.org", "slack.com"]
-            .map(str::to_owned)
-            .to_vec(),
-        ..Options::default()
-    };
-    let provider = Simulator::start_with(options).await.unwrap();
-    provider.on("/bot*", |received: Received| async move {
-        static NUMBER: AtomicI64 = AtomicI64::new(100);
-        let result = match received.target.rsplit('/').next() {
-            Some("getMe") => json!({"id": 12_345_678, "username": "ah5_bot", "first_name": "Ah5"}),
-            Some("sendMessage") => json!({"message_id": NUMBER.fetch_add(1, Ordering::Relaxed)}),
-            _ => json!(true),
-        };
-        Response::new(Body::from(
-            json!({"ok": true, "result": result}).to_string(),
-        ))
-    });
-    provider.on("/api/*", |_: Received| async {
-        let said = json!({
-            "ok": true, "team": "Acme", "team_id": "T1", "user_id": "U1", "bot_id": "B1",
-            "url": "https://acme.slack.com/",
-        });
-        Response::new(Body::from(said.to_string()))
-    });
-    provider
 }

@@ -8,6 +8,7 @@ mod faults;
 mod from_now_on;
 mod house;
 mod people;
+mod played;
 mod reading_along;
 mod redeeming;
 #[path = "../support/mod.rs"]

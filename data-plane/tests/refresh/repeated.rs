@@ -4,7 +4,7 @@ use ah5_testkit::client::{Answer, Call};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, GMAIL};
+use crate::fixture::{Fixture, GMAIL, until};
 
 impl Fixture {
     fn asked(&self, path: &str) -> usize {
@@ -95,12 +95,14 @@ async fn what_a_person_approved_is_sent_once_whatever_it_is() {
             assert_eq!(fixture.asked(&path), 1, "{method} {form}");
             assert_eq!(fixture.send(redeeming).await.status, 409);
             assert_eq!(fixture.asked(&path), 1, "{method} {form}");
-            let read = fixture.owner.get(&format!("/v1/approvals/{id}")).await;
-            let approval = read.unwrap().expect(200).unwrap()["approval"].clone();
-            assert_eq!(
-                (&approval["status"], &approval["outcome"]),
-                (&json!("consumed"), &json!("executed")),
-            );
+            // What became of it is told a moment later.
+            until(|| async {
+                let read = fixture.owner.get(&format!("/v1/approvals/{id}")).await;
+                let approval = read.unwrap().json()["approval"].clone();
+                (&approval["status"], &approval["outcome"])
+                    == (&json!("consumed"), &json!("executed"))
+            })
+            .await;
         }
     }
 }

@@ -28,6 +28,7 @@ mod dues;
 mod envelope;
 mod follow;
 mod forward;
+mod framing;
 mod fresh;
 mod heavy;
 mod lift;
@@ -84,6 +85,7 @@ async fn steps(
     body: Incoming,
     peer: SocketAddr,
 ) -> Result<Response<AnswerBody>, Refusal> {
+    framing::check(head)?;
     let found = routes::find(&head.method, head.uri.path());
     if let Some(Found { route, rest }) = &found
         && route.right == Right::Open

@@ -457,3 +457,53 @@ async fn a_parameter_that_would_change_the_method_is_refused() {
     );
     assert_eq!(salesforce.world.seen(account).await.len(), 1);
 }
+
+/// Neither from the service itself nor from where it keeps its files, in no form of call.
+#[tokio::test]
+async fn a_redirect_leads_nowhere_inside() {
+    let drive = Connected::to("microsoft-onedrive", GRAPH, support::SECRET).await;
+    let paths = ["/redirect", "/known"];
+    drive.allow(&["GET"], &paths, &json!({})).await;
+    let port = drive.world.stack.simulator().unwrap().listen.port();
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "localhost",
+        "10.0.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "[fd00:ec2::254]",
+    ] {
+        for inside in [
+            format!("https://{host}:{port}/inside"),
+            format!("http://{host}/inside"),
+            format!("//{host}:{port}/inside"),
+        ] {
+            let hop = format!("https://{SHAREPOINT}/redirect?to={}", encoded(&inside));
+            for to in [&inside, &hop] {
+                let target = format!("/redirect?to={}", encoded(to));
+                let url = format!("https://{GRAPH}{target}");
+                let agent = &drive.world.agent;
+                let mut envelope: Value =
+                    serde_json::from_slice(&agent.execute(&drive.id, &Method::GET, &url).body)
+                        .unwrap();
+                envelope["download"] = true.into();
+                let download = agent.call(Method::POST, "/v1/vault/execute");
+                for call in [
+                    drive.call(Method::GET, &target),
+                    agent.execute(&drive.id, &Method::GET, &url),
+                    download.json(&envelope),
+                ] {
+                    let refused = drive.send(call).await;
+                    assert_eq!(refused.status, 403, "{to}: {}", refused.text());
+                    assert!(refused.contains("Blocked"), "{to}: {}", refused.text());
+                    assert!(refused.header("location").is_none());
+                }
+            }
+        }
+    }
+    assert!(drive.world.seen("/inside").await.is_empty());
+}

@@ -1,4 +1,4 @@
-//! The wire itself: both versions of HTTP, TLS, and bytes that no well-meaning client sends.
+//! The wire itself: both versions of HTTP, TLS, and clients that say or take nothing.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(
     clippy::disallowed_methods,
@@ -9,12 +9,9 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ah5_harness::stack::Stack;
 use ah5_testkit::certificates::{Authority, crypto};
-use ah5_testkit::client::{Agent, Http, Owner};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
@@ -22,9 +19,8 @@ use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName};
 use support::World;
-use support::sealed::{Sealed, insert};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -154,61 +150,6 @@ async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-#[tokio::test]
-async fn requests_that_could_be_read_in_two_ways_reach_nobody() {
-    let world = World::open().await;
-    let address = world.stack.data_plane(0).listen;
-    let line = format!(
-        "POST /v1/proxy/{}/echo/smuggled HTTP/1.1\r\n",
-        world.connection
-    );
-    let auth = format!("host: h\r\nauthorization: Bearer {}\r\n", world.agent.token);
-    let many = "x-flood: 1\r\n".repeat(200);
-    let long = format!("x-long: {}\r\n", "x".repeat(100_000));
-    for (headers, body, statuses) in [
-        (
-            "content-length: 3\r\ncontent-length: 4\r\n",
-            "abcd",
-            &["400"][..],
-        ),
-        ("content-length: +3\r\n", "abc", &["400"]),
-        (
-            "transfer-encoding: xchunked\r\n",
-            "0\r\n\r\n",
-            &["400", "501"],
-        ),
-        (
-            "transfer-encoding: chunked, identity\r\n",
-            "0\r\n\r\n",
-            &["400", "501"],
-        ),
-        (
-            "x-a: 1\r\n x-folded: 2\r\ncontent-length: 0\r\n",
-            "",
-            &["400"],
-        ),
-        ("x y: 1\r\ncontent-length: 0\r\n", "", &["400"]),
-        (
-            "authorization: Bearer other\r\ncontent-length: 0\r\n",
-            "",
-            &["401"],
-        ),
-        (&many, "", &["431"]),
-        (&long, "", &["431"]),
-    ] {
-        let text = format!("{line}{auth}{headers}\r\n{body}");
-        let answer = raw(address, text.as_bytes()).await;
-        let status = answer.split(' ').nth(1).unwrap_or_default();
-        assert!(statuses.contains(&status), "{headers:.60}: {answer}");
-        assert_eq!(
-            answer.matches("HTTP/1.1").count(),
-            1,
-            "{headers:.60}: {answer}"
-        );
-    }
-    assert!(world.seen("/v2/echo/smuggled").await.is_empty());
-}
-
 // RFC 9112 §6.1: the coding alone counts, and the connection ends with the answer.
 #[tokio::test]
 async fn a_length_beside_a_coding_means_nothing() {
@@ -301,133 +242,4 @@ async fn a_call_that_has_been_through_us_is_not_made_again() {
         .await;
     answer.expect(508).unwrap();
     assert!(world.seen("/v2/echo/loop").await.is_empty());
-}
-
-/// What listens here is exempted for one workspace; the replica that serves it serves others, too.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_exemption_is_of_one_workspace_alone() {
-    let builder = support::settings(Stack::builder().front_door(false));
-    let mut stack = builder.data_planes(1).simulator(false).start().unwrap();
-    let control = Http::new(format!("http://{}", stack.control_plane().listen));
-    let known = Owner::sign_up(&control, stack.origin()).await.unwrap();
-    let workspace = known.get("/v1/workspaces/current").await.unwrap().json();
-    let workspace = workspace["id"].as_str().unwrap();
-    let (port, heard) = listening().await;
-    // A control plane that lets both connect: what is tried is the data plane's own judgement.
-    stack.set_env("SSRF_ALLOWLIST_HOSTS", &format!("127.0.0.1:{port}"));
-    let control = stack.add_control_plane().unwrap().listen;
-    let control = Http::new(format!("http://{control}"));
-    let entry = format!("{workspace}@127.0.0.1:{port}=127.0.0.0/8");
-    stack.set_env("SSRF_ALLOWLIST_HOSTS", &entry);
-    stack.restart_data_plane(0).unwrap();
-    let plane = Http::new(format!("http://{}", stack.data_plane(0).listen));
-
-    let first = Owner::sign_in(&control, stack.origin(), &known.email, &known.password);
-    let first = first.await.unwrap();
-    let second = Owner::sign_up(&control, stack.origin()).await.unwrap();
-    let bearer = serde_json::json!({"kind": "bearer"});
-    let plain = format!("http://127.0.0.1:{port}");
-    let tls = format!("https://127.0.0.1:{port}");
-    for (owner, base, status) in [(&second, &tls, 403), (&first, &plain, 200)] {
-        let connection = owner.connect(base, &bearer, support::SECRET).await.unwrap();
-        let agent = owner.create_agent("bot").await.unwrap();
-        let agent = Agent::ready(&control, stack.origin(), agent).await.unwrap();
-        let lists =
-            serde_json::json!([{"baseUrl": base, "methods": ["GET"], "pathPatterns": ["/**"]}]);
-        owner.allow(&agent.id, &connection, &lists).await.unwrap();
-        let call = agent.proxy(&connection, http::Method::GET, "/");
-        let mut answer = plane.send(call.clone()).await.unwrap();
-        for _ in 0..1000 {
-            if !answer.contains("No policy") {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            answer = plane.send(call.clone()).await.unwrap();
-        }
-        assert_eq!(answer.status, status, "{}", answer.text());
-        let blocked = answer.contains("Blocked: request to private IP address 127.0.0.1");
-        assert_eq!(blocked, status == 403);
-        assert_eq!(heard.load(Ordering::SeqCst), usize::from(status == 200));
-    }
-}
-
-/// Answers everybody, and counts them.
-async fn listening() -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let heard = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&heard);
-    tokio::spawn(async move {
-        while let Ok((mut tcp, _)) = listener.accept().await {
-            count.fetch_add(1, Ordering::SeqCst);
-            let mut head = [0; 4096];
-            let _ = tcp.read(&mut head).await;
-            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
-            let _ = tcp.write_all(answer.as_bytes()).await;
-        }
-    });
-    (port, heard)
-}
-
-#[tokio::test]
-async fn private_addresses_are_out_of_reach_however_they_are_written() {
-    let world = World::open().await;
-    let auth = serde_json::json!({"kind": "bearer"});
-    for host in [
-        "127.0.0.1",
-        "127.1",
-        "0x7f.1",
-        "2130706433",
-        "017700000001",
-        "[::1]",
-        "[::ffff:127.0.0.1]",
-        "[::ffff:a9fe:a9fe]",
-        "[64:ff9b::7f00:1]",
-        "[2002:7f00:1::]",
-        "169.254.169.254",
-        "10.0.0.1",
-        "100.64.0.1",
-        "0.0.0.0",
-        "localhost",
-        "sub.localhost",
-        "127.0.0.1.nip.test",
-    ] {
-        let base = format!("https://{host}");
-        // What a route refuses already is written past it: the way out judges for itself.
-        let connection = match world.owner.connect(&base, &auth, support::SECRET).await {
-            Ok(connection) => connection,
-            Err(_) => inside(&world, &base).await,
-        };
-        let lists =
-            serde_json::json!([{"baseUrl": base, "methods": ["GET"], "pathPatterns": ["**"]}]);
-        if world
-            .owner
-            .allow(&world.agent.id, &connection, &lists)
-            .await
-            .is_err()
-        {
-            continue;
-        }
-        let call = world.agent.proxy(&connection, http::Method::GET, "/");
-        world
-            .until(|| async { !world.send(call.clone()).await.contains("No policy") })
-            .await;
-        let answer = world.send(call).await;
-        let body = answer.expect(403).unwrap();
-        let error = body["error"].as_str().unwrap();
-        assert!(
-            error.starts_with("Blocked") || error.starts_with("Failed to resolve"),
-            "{host}: {error}"
-        );
-    }
-}
-
-async fn inside(world: &World, base: &str) -> String {
-    let new = Sealed {
-        service: "custom-http",
-        base_url: base,
-        secret: support::SECRET,
-        ..Sealed::default()
-    };
-    insert(world, new).await
 }

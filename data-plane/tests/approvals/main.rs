@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod asking;
+mod counted;
 mod faults;
 mod from_now_on;
+mod house;
 mod people;
+mod played;
+mod reading_along;
 mod redeeming;
 #[path = "../support/mod.rs"]
 mod support;

@@ -6,6 +6,7 @@ mod ends;
 mod fixture;
 mod kills;
 mod refusals;
+mod repeated;
 mod rules;
 mod storm;
 mod troubles;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -147,11 +147,6 @@ impl Peer {
     }
 
     fn entry(&self, received: &Received) -> Entry {
-        let headers = received.headers.iter();
-        let headers = headers.map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            (name.to_string(), value.into_owned())
-        });
         Entry {
             seq: 0,
             at: Timestamp::now(),
@@ -160,10 +155,11 @@ impl Peer {
             server_name: self.server_name.clone(),
             method: received.method.to_string(),
             target: received.target.clone(),
-            headers: headers.collect(),
+            headers: pairs(&received.headers),
             body: Bytes::new(),
             body_length: 0,
             body_complete: false,
+            trailers: Vec::new(),
             outcome: None,
         }
     }
@@ -176,16 +172,31 @@ impl Peer {
                 self.shared.journal.body(seq, &kept.freeze(), length, false);
                 return Err(Cut);
             };
-            if let Ok(data) = frame.into_data() {
-                length += data.len() as u64;
-                let room = MAX_BODY.saturating_sub(kept.len());
-                kept.extend_from_slice(&data[..data.len().min(room)]);
+            match frame.into_data() {
+                Ok(data) => {
+                    length += data.len() as u64;
+                    let room = MAX_BODY.saturating_sub(kept.len());
+                    kept.extend_from_slice(&data[..data.len().min(room)]);
+                }
+                Err(frame) => {
+                    let trailers = frame.trailers_ref().map(pairs);
+                    let journal = &self.shared.journal;
+                    journal.trailers(seq, trailers.unwrap_or_default());
+                }
             }
         }
         let kept = kept.freeze();
         self.shared.journal.body(seq, &kept, length, true);
         Ok(kept)
     }
+}
+
+fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+    let pair = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        (name.to_string(), value.into_owned())
+    };
+    headers.iter().map(pair).collect()
 }
 
 /// A request whose answer has not begun: a client that goes now has it dropped.

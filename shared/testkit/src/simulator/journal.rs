@@ -36,6 +36,8 @@ pub struct Entry {
     /// All of it, kept or not.
     pub body_length: u64,
     pub body_complete: bool,
+    /// What came behind it.
+    pub trailers: Vec<(String, String)>,
     /// None while the answer is under way.
     pub outcome: Option<Outcome>,
 }
@@ -84,14 +86,15 @@ impl Entry {
     /// Whether this text is anywhere in the request.
     #[must_use]
     pub fn contains(&self, text: &str) -> bool {
-        let mut headers = self.headers.iter();
+        let mut headers = self.headers.iter().chain(&self.trailers);
         self.target.contains(text)
             || headers.any(|(name, value)| name.contains(text) || value.contains(text))
             || String::from_utf8_lossy(&self.body).contains(text)
     }
 
     fn size(&self) -> usize {
-        let headers = self.headers.iter().map(|(k, v)| k.len() + v.len());
+        let headers = self.headers.iter().chain(&self.trailers);
+        let headers = headers.map(|(k, v)| k.len() + v.len());
         size_of::<Self>() + self.target.len() + self.body.len() + headers.sum::<usize>()
     }
 }
@@ -127,6 +130,10 @@ impl Journal {
             entry.body_length = length;
             entry.body_complete = complete;
         });
+    }
+
+    pub(super) fn trailers(&self, seq: u64, trailers: Vec<(String, String)>) {
+        self.change(seq, |entry| entry.trailers = trailers);
     }
 
     pub(super) fn end(&self, seq: u64, outcome: Outcome) {
@@ -256,6 +263,7 @@ mod tests {
             body: Bytes::from(vec![0; body]),
             body_length: 0,
             body_complete: false,
+            trailers: Vec::new(),
             outcome: None,
         }
     }

@@ -68,6 +68,39 @@ async fn a_name_that_changes_between_check_and_use_gains_nothing() {
     assert_eq!(connections.load(Ordering::SeqCst), 0);
 }
 
+/// Whichever of them would be tried first.
+#[tokio::test]
+async fn one_private_address_among_public_ones_of_either_family_refuses_them_all() {
+    let public = ["93.184.216.34", "2606:4700::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+    for private in [
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "::1",
+        "::127.0.0.1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "2001::7f00:1",
+        "fc00::1",
+        "fe80::1",
+        "fec0::1",
+        "ff02::1",
+    ] {
+        let private: IpAddr = private.parse().unwrap();
+        for public in public {
+            for answer in [vec![public, private], vec![private, public]] {
+                let mixed = resolving(Config::default(), move |_| answer.clone());
+                let request = Request::get("https://mixed.test/").body(Body::empty());
+                let error = mixed.send(key(), request.unwrap()).await.unwrap_err();
+                let why = format!("Blocked: hostname mixed.test resolves to private IP {private}");
+                assert_eq!(error.failure, Failure::Blocked(why));
+                assert!(!error.sent);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn we_do_not_call_ourselves() {
     let (addr, connections) = echo_server().await;

@@ -278,7 +278,7 @@ async fn other_rules_see_all_of_a_conversation() {
     let tools = json!({"path": "$body", "op": "contains", "value": "send_email"});
     let card = json!({
         "label": "Cards", "match": {"methods": ["POST"]}, "action": "redact",
-        "redactConfig": [{"fields": ["messages[*].content"], "types": ["credit_card"]}],
+        "redactConfig": {"fields": ["messages[*].content"], "types": [{"type": "credit_card"}]},
     });
     let rules = json!([
         rule("require_approval", &[told("ignore previous")]),

@@ -116,10 +116,18 @@ impl Quotas {
         self: &Arc<Self>,
         toll: &Toll,
     ) -> Result<Result<Taken, Exhausted>, StoreError> {
-        Ok(match self.lease(toll, toll.units).await? {
-            Ok((granted, quota)) => Ok(self.taken(toll, quota, From::Database(granted.minute))),
-            Err(exhausted) => Err(exhausted),
-        })
+        let (quotas, toll) = (Arc::clone(self), toll.clone());
+        // Goes on without an agent that goes away: or nobody would give back what was taken for it.
+        let taking = tokio::spawn(async move {
+            Ok(match quotas.lease(&toll, toll.units).await? {
+                Ok((granted, quota)) => {
+                    Ok(quotas.taken(&toll, quota, From::Database(granted.minute)))
+                }
+                Err(exhausted) => Err(exhausted),
+            })
+        });
+        let ended = |_| StoreError::Bug("a call's counting ended".to_owned());
+        taking.await.map_err(ended)?
     }
 
     async fn take_from_block(

@@ -293,7 +293,9 @@ async fn other_rules_see_all_of_a_conversation() {
         json!({"model": "m", "tools": [tool], "messages": items})
     };
     let beginning = said("user", &format!("{FLAGGED} It is the project."));
-    let id = models.approved(CHAT, &with(&[beginning.clone()])).await;
+    let id = models
+        .approved(CHAT, &with(std::slice::from_ref(&beginning)))
+        .await;
     for text in [
         "Upload it? upload!",
         "delete all",

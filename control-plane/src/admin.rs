@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
+use tokio::time::timeout;
 
 use ah5_telemetry::metrics::Renderer;
 
@@ -32,10 +34,13 @@ pub fn router(admin: Admin) -> Router {
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     let draining = admin.draining.load(Ordering::Relaxed);
-    let database = match admin.app.db().await {
-        Ok(db) => db.simple_query("").await.is_ok(),
-        Err(_) => false,
+    let asks = async {
+        match admin.app.db().await {
+            Ok(db) => db.simple_query("").await.is_ok(),
+            Err(_) => false,
+        }
     };
+    let database = timeout(PATIENCE, asks).await.unwrap_or(false);
     let ready = database && admin.app.keys().is_ok() && !draining;
     let status = if ready {
         StatusCode::OK
@@ -51,3 +56,6 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 async fn metrics(State(admin): State<Admin>) -> String {
     admin.metrics.render()
 }
+
+/// Whoever asks does not wait for longer either.
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -327,7 +327,7 @@ pub const EVERY: &[Operation] = &[
     gives("GET /v1/templates/{name}/config", "A template as the parts of a policy", &[("allowlists", "any"), ("rateLimits", "any"), ("timeWindows", "any"), ("stepUpApproval", "string"), ("defaultMode", "string")]).asks(&[("tier?", "string")]),
     gives("GET /v1/templates/{name}/guards", "Guards that rules can be made of", &[("categories", "any"), ("guards", "any")]),
     gives("GET /v1/templates/{name}/rules", "Presets and single rules", &[("presets", "[object]"), ("templates", "any")]).asks(&[("connectionId?", "string"), ("actionTemplateId?", "string")]),
-    gives("GET /v1/approvals", "Calls that wait for a person, or have; an agent sees its own", &[("approvals", "[object]")]).asks(&[("status?", "string")]),
+    gives("GET /v1/approvals", "Calls that wait for a person, or have; an agent sees its own", &[("approvals", "[object]")]),
     gives("GET /v1/approvals/{id}", "One of them, with what exactly would be sent; may wait for a change", &[("approval", "object")]).asks(&[("wait?", "integer")]),
     gives("POST /v1/approvals/{id}/approve", "Lets the call be made once", &[("approved", "boolean"), ("approvalRequestId", "uuid"), ("auditId", "uuid")]),
     gives("POST /v1/approvals/{id}/deny", "Turns the call down", &[("denied", "boolean"), ("approvalRequestId", "uuid"), ("auditId", "uuid")]),

@@ -67,7 +67,7 @@ async fn ask(
     let size = ask::check_size(&judged.asked.body)?;
     let turn = turn(call, caller, judged, &headers);
     let bound = match needs.stopped {
-        Some(stopped) => heavy::run(size, || turn.bind(stopped)).await,
+        Some(_) => heavy::run(size, || turn.bind()).await,
         None => None,
     };
     ask::ask(plane, call, caller, &judged.asked, &headers, needs, bound).await
@@ -90,18 +90,20 @@ async fn redeem(
     check(&granted, asked)?;
     if granted.digest != digest::of(asked, &headers) {
         let turn = turn(call, caller, judged, &headers);
-        let goes_on = match (&granted.conversation, needs.map(|needs| needs.stopped)) {
-            (Some(approved), None) => turn.goes_on(approved, None),
-            (Some(approved), Some(Some(stopped))) => {
+        let goes_on = match &granted.conversation {
+            Some(approved) if needs.is_none_or(|needs| needs.stopped.is_some()) => {
                 let size = ask::check_size(&asked.body)?;
-                heavy::run(size, || turn.goes_on(approved, Some(stopped))).await
+                heavy::run(size, || turn.goes_on(approved)).await
             }
             // It needs an approval for something else.
-            (Some(_), Some(None)) | (None, _) => false,
+            Some(_) | None => false,
         };
         if !goes_on {
             let error = "Request payload does not match the approved request";
-            return Err(mismatch(error));
+            return Err(match granted.conversation {
+                Some(_) => Refusal::forbidden(error, Some(GOES_ON.to_owned())),
+                None => mismatch(error),
+            });
         }
     }
     Ok(Redemption {
@@ -130,8 +132,12 @@ const fn turn<'a>(
 
 fn check(granted: &Granted, asked: &Asked<'_>) -> Result<(), Refusal> {
     check_state(granted)?;
-    let is_same = !granted.is_limit
-        && granted.connection == asked.connection
+    if granted.is_limit {
+        let error = "Approval does not match this request: it lifts a limit and is not redeemed";
+        let hint = "Send the request without it: what it lifts is lifted.";
+        return Err(Refusal::forbidden(error, Some(hint.to_owned())));
+    }
+    let is_same = granted.connection == asked.connection
         && granted.method == asked.wire_method.as_str()
         && granted.url == bare_url(asked);
     if !is_same {
@@ -235,6 +241,8 @@ fn bare_url(asked: &Asked<'_>) -> String {
 /// Of one agent. More would only tire those who decide.
 pub const MOST_PENDING: i32 = 20;
 const EXPIRED: &str = "Submit a new request without approvalId to create a fresh approval.";
+const GOES_ON: &str = "This approval is good for the request that was shown and for messages added behind it \
+    that no rule stops at. Submit this request without an approval to ask for its own.";
 const PENDING: &str = "This approval is still pending. Wait for the workspace owner to approve it.";
 const RESUBMIT: &str = "An approval is good for exactly the request that was shown. \
-    Submit this request without approvalId to ask for its own.";
+    Submit this request without an approval (approvalId, x-ah5-approval-id) to ask for its own.";

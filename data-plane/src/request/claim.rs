@@ -159,12 +159,28 @@ impl Claim {
     }
 
     pub fn facts(&self) -> Facts<'_> {
+        self.facts_with(self.body.view())
+    }
+
+    /// As of a request that differs in its bytes alone. `None` where rules were shown none.
+    pub fn facts_of<'a>(&'a self, bytes: &'a [u8]) -> Option<Facts<'a>> {
+        match &self.body {
+            Seen::Read {
+                content_type,
+                encoded: false,
+                ..
+            } => Some(self.facts_with(Some(Body::new(bytes, content_type.as_deref())))),
+            Seen::Read { .. } | Seen::Unread => None,
+        }
+    }
+
+    fn facts_with<'a>(&'a self, body: Option<Body<'a>>) -> Facts<'a> {
         let mut facts = Facts::new(self.method, &self.url, self.now);
         facts.headers = &self.acting;
         facts.tenant = self.tenant.as_deref();
         facts.bypass_pii_redaction = self.wishes.bypass_pii;
         facts.request_full_fields = self.wishes.full_fields;
-        facts.body = self.body.view();
+        facts.body = body;
         let Some(service) = self.service else {
             return facts;
         };

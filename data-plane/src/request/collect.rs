@@ -10,6 +10,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::Refusal;
+use super::dues::{no_longer, too_old};
 use super::relay::{Relay, RelayError};
 
 /// # Errors
@@ -69,9 +70,8 @@ fn broken(relay: &Relay, error: RelayError) -> Refusal {
             Refusal::unavailable(super::Kind::Overload, "Too many requests are in progress")
         }
         RelayError::Unfilterable(why) => unfilterable(why),
-        RelayError::Cut => {
-            Refusal::forbidden("The call stopped being allowed while it was made", None)
-        }
+        RelayError::Cut => no_longer(),
+        RelayError::TooOld => too_old(),
         RelayError::Echoed => Refusal::bad_gateway("The provider's answer holds the credential"),
         RelayError::Provider(BodyError::Idle) => {
             Refusal::gateway_timeout("Provider request timed out")

@@ -8,7 +8,7 @@ use ah5_contracts::id::{AgentId, ConnectionId, PolicyId, WorkspaceId};
 use ah5_policy::constraints::Trim;
 use ah5_policy::endpoints::{Class, Tunnel};
 use ah5_policy::response::{ResponseFilter, RuleFilter};
-use ah5_policy::{Combined, CompiledPolicy, Decision, Limits, Redaction, Rule, decide_all};
+use ah5_policy::{Combined, CompiledPolicy, Decision, Limits, Redaction, Stop, decide_all};
 use ah5_providers::headers::{HeaderRefusal, acting_headers};
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -44,13 +44,6 @@ pub struct Needs {
     pub stopped: Option<Stop>,
     /// Id, version, and digest of its content.
     pub policy: Option<(PolicyId, i64, [u8; 32])>,
-}
-
-/// A policy, counted from 0 among those that count, and one of its request rules.
-#[derive(Clone, Copy)]
-pub struct Stop {
-    pub policy: usize,
-    pub rule: usize,
 }
 
 /// Whether a policy that counts has rules that read the request's body, or the endpoint is one whose
@@ -205,7 +198,7 @@ fn needs(
     combined: Combined,
     policy: Option<(PolicyId, i64, [u8; 32])>,
 ) -> Result<Option<Needs>, Refusal> {
-    let stopped = Stop::of(&combined);
+    let stopped = combined.stopped;
     match combined.decision {
         Decision::Allow { .. } => Ok(None),
         Decision::NeedsApproval { reason, rule } => Ok(Some(Needs {
@@ -217,26 +210,6 @@ fn needs(
         })),
         Decision::Deny { reason, hint, .. } => {
             Err(Refusal::forbidden(reason, hint).record_as("no policy allows the request"))
-        }
-    }
-}
-
-// === impl Stop ===
-
-impl Stop {
-    fn of(combined: &Combined) -> Option<Self> {
-        match (&combined.decision, combined.policy) {
-            (
-                Decision::NeedsApproval {
-                    rule: Rule::Request(rule),
-                    ..
-                },
-                Some(policy),
-            ) if combined.reads_prompt => Some(Self {
-                policy,
-                rule: *rule,
-            }),
-            _ => None,
         }
     }
 }

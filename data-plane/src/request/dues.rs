@@ -4,7 +4,7 @@
 use super::approve::{lost, unavailable};
 use super::lift::Lifting;
 use super::unseal::Exchange;
-use super::{Call, Refusal, budget, toll};
+use super::{Call, Kind, Refusal, budget, toll};
 use crate::approvals::{Held, Redemption};
 use crate::budgets::{Claims, Reserved};
 use crate::plane::Plane;
@@ -115,18 +115,46 @@ impl Paid {
     }
 }
 
+/// Before a call is sent.
+///
 /// # Errors
-/// 403 when the call stopped being allowed.
+/// 403 when it stopped being allowed, 503 when this replica can't tell any more.
 pub fn check(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
     if plane.allows(&exchange.claim) {
         Ok(())
-    } else {
+    } else if plane.knows(exchange.key.workspace) {
         Err(no_longer())
+    } else {
+        let hint = "Nothing was sent. Try again in a moment; another replica may answer.";
+        Err(Refusal::unavailable(Kind::Stale, TOO_OLD).hint(hint))
+    }
+}
+
+/// After it was.
+///
+/// # Errors
+/// As [`check`]; its answer stays here.
+pub fn check_sent(plane: &Plane, exchange: &Exchange) -> Result<(), Refusal> {
+    if plane.allows(&exchange.claim) {
+        Ok(())
+    } else if plane.knows(exchange.key.workspace) {
+        Err(no_longer())
+    } else {
+        Err(too_old())
     }
 }
 
 pub fn no_longer() -> Refusal {
     Refusal::forbidden("The call stopped being allowed while it was made", None)
+}
+
+/// Of a call that was sent. Nobody is told to send it again.
+pub fn too_old() -> Refusal {
+    let refusal = Refusal::unavailable(Kind::Stale, TOO_OLD);
+    Refusal {
+        retry_after: None,
+        ..refusal.hint("The call was sent; its answer stays here.")
+    }
 }
 
 /// A provider that has asked to be left alone is.
@@ -154,3 +182,5 @@ async fn claim(
     }
     Ok(held)
 }
+
+const TOO_OLD: &str = "This replica's knowledge of policies became too old while the call was made";

@@ -13,7 +13,7 @@ use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
 
 use super::Refusal;
-use super::dues::check;
+use super::dues::check_sent;
 use super::forward::Provider;
 use super::unseal::uri;
 use crate::plane::Plane;
@@ -48,7 +48,7 @@ pub async fn follow(
         }
         // Its connection is closed with it.
         provider.response = fetch(plane, provider.exchange.key, &next).await?;
-        check(plane, &provider.exchange)?;
+        check_sent(plane, &provider.exchange)?;
         if !provider.response.headers().contains_key(LOCATION) {
             return Ok(provider);
         }

@@ -7,7 +7,7 @@ use ah5_net::{ResponseBody, SendError};
 use ah5_providers::scrub::Scrubber;
 use http::Response;
 
-use super::dues::{check, no_longer};
+use super::dues::{check, check_sent, no_longer};
 use super::meter::Sent;
 use super::unseal::{Exchange, Unsealed};
 use super::{Call, Refusal, follow, renewal};
@@ -57,7 +57,7 @@ pub async fn forward(
     };
     exchange.reserved = paid.answered();
     call.answered(response.status().as_u16(), exchange.sent.bytes());
-    check(plane, &exchange)?;
+    check_sent(plane, &exchange)?;
     let provider = Provider {
         response,
         scrubber,
@@ -81,7 +81,9 @@ pub async fn until_cut<T>(
     check(plane, exchange)?;
     tokio::select! {
         done = sending => Ok(done),
-        () = std::future::poll_fn(|cx| watch.poll_cut(cx)) => Err(no_longer()),
+        () = std::future::poll_fn(|cx| watch.poll_cut(cx)) => {
+            Err(check_sent(plane, exchange).err().unwrap_or_else(no_longer))
+        }
     }
 }
 

@@ -87,6 +87,8 @@ pub enum RelayError {
     Provider(#[from] BodyError),
     #[error("the answer is larger than the policy allows")]
     TooLarge,
+    #[error("nobody here knows any more whether the call is allowed")]
+    TooOld,
     #[error(transparent)]
     Unfilterable(#[from] Unfilterable),
 }
@@ -199,7 +201,7 @@ impl Relay {
         }
         loop {
             if self.poll_cut(cx).is_ready() {
-                return Poll::Ready(Some(Err(RelayError::Cut)));
+                return Poll::Ready(Some(Err(self.why_cut())));
             }
             let piece = match Pin::new(&mut self.source).poll_frame(cx) {
                 Poll::Ready(piece) => piece.transpose()?,
@@ -275,6 +277,14 @@ impl Relay {
         self.watch
             .as_ref()
             .map_or(Poll::Pending, |watch| watch.poll_cut(cx))
+    }
+
+    fn why_cut(&self) -> RelayError {
+        let knows = |ending: &Ending| ending.plane.knows(ending.exchange.key.workspace);
+        match self.ending.as_ref().is_none_or(knows) {
+            true => RelayError::Cut,
+            false => RelayError::TooOld,
+        }
     }
 
     /// Records the call, once.
@@ -391,6 +401,7 @@ impl RelayError {
             Self::Provider(BodyError::Idle) => "idle",
             Self::Provider(BodyError::Reset) => "reset",
             Self::TooLarge => "too_large",
+            Self::TooOld => "too_old",
             Self::Unfilterable(_) => "unfilterable",
         }
     }

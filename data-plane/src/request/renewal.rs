@@ -17,7 +17,7 @@ use http::{Request, StatusCode};
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::dues::check;
+use super::dues::check_sent;
 use super::forward::Provider;
 use super::{Caller, Kind, Refusal, unseal};
 use crate::plane::Plane;
@@ -114,7 +114,7 @@ async fn again(
     replay: Replay,
     fresh: &Fresh,
 ) -> Result<Provider, Refusal> {
-    check(plane, &first.exchange)?;
+    check_sent(plane, &first.exchange)?;
     let Replay {
         mut parts,
         body,
@@ -123,7 +123,7 @@ async fn again(
     let scrubber = unseal::put_in(&auth, &fresh.access, &mut parts)?;
     let request = Request::from_parts(parts, Body::from(body));
     let sent = plane.upstreams.send(first.exchange.key, request).await;
-    check(plane, &first.exchange)?;
+    check_sent(plane, &first.exchange)?;
     Ok(match sent {
         Ok(response) => Provider {
             response,

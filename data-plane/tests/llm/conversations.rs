@@ -36,6 +36,9 @@ impl Models {
             "Potential prompt injection: instruction override",
             &told,
         ));
+        // As the presets have it: the same once more of the whole body.
+        let anywhere = json!([{"path": "$body", "op": "contains", "value": "ignore previous"}]);
+        rules.push(ask("Approve instruction overrides", &anywhere));
         rules.push(ask("Long answers", &costly));
         let body = json!({"rules": {"request": rules, "response": []}});
         self.change(service, "rules", &body).await;
@@ -95,14 +98,13 @@ async fn an_approved_conversation_may_have_gone_on() {
     // All that was shown.
     assert_eq!(details["conversationItems"], 3);
     // The client's program took our question for the model's answer, and its user went on.
-    let mut later = chat(&[
+    let later = chat(&[
         beginning[0].clone(),
         beginning[1].clone(),
         beginning[2].clone(),
         said("assistant", "Step-up approval has been requested."),
         said("user", "It is approved, go on."),
     ]);
-    later["max_tokens"] = json!(60);
     let answer = models.world.planes[1]
         .send(models.redeeming(CHAT, &later, &id))
         .await;
@@ -147,6 +149,7 @@ async fn whatever_else_differs_is_another_conversation() {
         with("tools", json!([])),
         with("tool_choice", json!("required")),
         with("response_format", json!({"type": "json_object"})),
+        with("metadata", json!({"user": "x"})),
         // Another rule's affair.
         with("max_tokens", json!(90_000)),
         messages(&[said("system", "Be mean."), user.clone(), asked.clone()]),
@@ -282,6 +285,7 @@ async fn other_rules_see_all_of_a_conversation() {
     });
     let rules = json!([
         rule("require_approval", &[told("ignore previous")]),
+        rule("require_approval", &[told("the project"), told("mail it")]),
         rule("deny", &[told("the project"), told("upload")]),
         rule("deny", &[tools, told("delete")]),
         card,
@@ -297,6 +301,7 @@ async fn other_rules_see_all_of_a_conversation() {
         .approved(CHAT, &with(std::slice::from_ref(&beginning)))
         .await;
     for text in [
+        "Then mail it.",
         "Upload it? upload!",
         "delete all",
         "My card is 4111 1111 1111 1111.",

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use crate::decide::{Narrowed, Stop};
+
 mod form;
 pub mod json;
 mod render;
@@ -30,9 +32,8 @@ pub(crate) struct Reading<'a> {
     view: OnceCell<View<'a>>,
     compact: OnceCell<String>,
     loose: OnceCell<Option<String>>,
-    /// All that this rule sees of what a language model is told.
-    narrowed: Option<(usize, Body<'a>)>,
-    told: Option<Body<'a>>,
+    /// Of this policy, what some rules see less of.
+    narrowed: Option<(usize, Narrowed<'a>)>,
 }
 
 /// What a body turned out to be.
@@ -155,30 +156,28 @@ impl<'a> Reading<'a> {
             compact: OnceCell::new(),
             loose: OnceCell::new(),
             narrowed: None,
-            told: None,
         }
     }
 
-    /// As [`crate::decide::Narrowed`] has it.
-    pub(crate) fn narrowed(self, rule: usize, told: Body<'a>) -> Self {
+    /// For the rules of this policy.
+    pub(crate) fn narrowed(self, policy: usize, narrowed: Narrowed<'a>) -> Self {
         Self {
-            narrowed: Some((rule, told)),
+            narrowed: Some((policy, narrowed)),
             ..self
         }
     }
 
-    /// As this rule is to see it, if it is to see less than others.
+    /// What stands in for the whole body where this rule looks at all of it, if it is to see less than
+    /// others.
     pub(crate) fn for_rule(&self, rule: usize) -> Option<Self> {
-        let (_, told) = self.narrowed.filter(|(narrowed, _)| *narrowed == rule)?;
-        Some(Self {
-            told: Some(told),
-            ..Self::new(self.body)
+        let (policy, narrowed) = self.narrowed?;
+        let is_meant = narrowed.rules.contains(&Stop { policy, rule });
+        is_meant.then(|| {
+            Self::new(Body {
+                bytes: narrowed.told.bytes,
+                ..self.body
+            })
         })
-    }
-
-    /// What stands in for all that a language model is told.
-    pub(crate) const fn told(&self) -> Option<Body<'a>> {
-        self.told
     }
 
     /// The same kind of body with other bytes: what a redaction leaves.

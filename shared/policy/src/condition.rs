@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::body::{Body, Json, Reading, View, json_text};
+use crate::body::{Json, Reading, View, json_text};
 use crate::compile::CompileError;
 use crate::facets::Need;
 use crate::field::FieldPath;
@@ -84,14 +84,15 @@ impl Condition {
         Ok(Self { place, test })
     }
 
-    /// Whether it looks at what a language model is told.
-    pub(crate) const fn reads_prompt(&self) -> bool {
-        matches!(self.place, Place::Prompt)
+    /// Whether it looks at the whole body, or at all that a language model is told.
+    pub(crate) const fn reads_all(&self) -> bool {
+        matches!(self.place, Place::Body | Place::Prompt)
     }
 
-    pub(crate) fn holds(&self, body: &Reading<'_>, need: Need) -> bool {
+    /// `all` is what it looks at where it looks at all of the body.
+    pub(crate) fn holds(&self, body: &Reading<'_>, all: &Reading<'_>, need: Need) -> bool {
         match &self.place {
-            Place::Body => self.holds_for_all(body, need),
+            Place::Body => self.holds_for_all(all, need),
             Place::Member(path) => {
                 let root = body.data();
                 match need {
@@ -100,8 +101,7 @@ impl Condition {
                 }
             }
             Place::Prompt => {
-                let told = body.told().map(Body::read);
-                let said = match told.as_ref().unwrap_or_else(|| body.view()) {
+                let said = match all.view() {
                     View::Data(data) => Some(prompt_text(data)),
                     _ => None,
                 };

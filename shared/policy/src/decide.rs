@@ -20,7 +20,7 @@ mod limits;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Facts, Narrowed};
+pub use facts::{Facts, Narrowed, Stop};
 use judge::{Judged, Reached};
 pub use limits::Limits;
 
@@ -75,8 +75,8 @@ pub struct Combined {
     pub label: Option<Arc<str>>,
     /// What the deciding rule found in the body.
     pub matches: Vec<Match>,
-    /// The rule that asks looks at what a language model is told, and not for personal data.
-    pub reads_prompt: bool,
+    /// The rule that asks, if it looks at what a language model is told and not for personal data.
+    pub stopped: Option<Stop>,
     /// The body to send in place of the one given, if rules changed it.
     pub body: Option<Vec<u8>>,
     pub redactions: Vec<Redaction>,
@@ -118,17 +118,13 @@ fn unite<'a>(policies: impl Iterator<Item = &'a CompiledPolicy>, facts: &Facts<'
     let mut judged: Vec<(usize, &CompiledPolicy, Judged)> = Vec::new();
     let mut missed: Vec<(usize, &CompiledPolicy, Reached)> = Vec::new();
     let mut traces = Vec::new();
-    let narrowed = facts.narrowed.map(|narrowed| {
-        let body = facts.body.unwrap_or_else(Body::unread);
-        let body = Reading::new(body).narrowed(narrowed.rule, narrowed.told);
-        (narrowed.policy, body)
-    });
     for (i, policy) in policies.enumerate() {
         let mut trace = Trace::new();
-        let body = match &narrowed {
-            Some((at, narrowed)) if *at == i => narrowed,
-            _ => &body,
-        };
+        let narrowed = facts.narrowed.map(|narrowed| {
+            let body = facts.body.unwrap_or_else(Body::unread);
+            Reading::new(body).narrowed(i, narrowed)
+        });
+        let body = narrowed.as_ref().unwrap_or(&body);
         let reached = policy.judge(facts, &target, body, facts.explain.then_some(&mut trace));
         traces.extend(facts.explain.then_some(trace));
         match reached {
@@ -176,11 +172,11 @@ fn combine(
     }
     let unnamed = unnamed(&judged, facts);
     let (policy, _, verdict) = judged.swap_remove(strictest);
-    let reads_prompt = verdict.reads_prompt();
+    let stopped = verdict.stopped().map(|rule| Stop { policy, rule });
     let decided = verdict.outcome.decided;
     let combined = Combined {
         decision: verdict.decision,
-        reads_prompt,
+        stopped,
         policy: Some(policy),
         label: verdict.label,
         matches: decided.map(|decided| decided.matches).unwrap_or_default(),
@@ -240,7 +236,7 @@ impl Combined {
             policy: None,
             label: None,
             matches: Vec::new(),
-            reads_prompt: false,
+            stopped: None,
             body: None,
             redactions: Vec::new(),
             response: Vec::new(),

@@ -36,7 +36,7 @@ pub mod windows;
 
 pub use body::Body;
 pub use compile::{CompileError, CompiledPolicy, PolicySource};
-pub use decide::{Combined, Decision, Facts, Limits, Narrowed, Rule, decide_all};
+pub use decide::{Combined, Decision, Facts, Limits, Narrowed, Rule, Stop, decide_all};
 pub use endpoints::Endpoints;
 pub use facets::Target;
 pub use origin::OriginPattern;

@@ -58,7 +58,7 @@ pub struct Decided {
     pub label: Option<Arc<str>>,
     /// Where its personal-data facet found something.
     pub matches: Vec<Match>,
-    /// It looks at what a language model is told, and not for personal data.
+    /// It looks at what a language model is told, or at all of the body, and not for personal data.
     pub reads_prompt: bool,
     /// Why the body could not be read, if the rule denies for that.
     pub unreadable: Option<BodyError>,
@@ -123,8 +123,8 @@ impl RequestRules {
     ) {
         for (i, rule) in self.rules.iter().enumerate().skip(from) {
             let verdict = match body.for_rule(i) {
-                Some(narrowed) => rule.judge(target, &narrowed),
-                None => rule.judge(target, body),
+                Some(narrowed) => rule.judge(target, body, &narrowed),
+                None => rule.judge(target, body, body),
             };
             if let Some(trace) = trace {
                 trace.push(rule.trace(i, &verdict));

@@ -29,13 +29,14 @@ pub async fn set_allowlists(
     .await
 }
 
-/// A missing member and `null` both clear the limits.
+/// `null` and a body without members clear the limits.
 pub async fn set_rate_limits(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     input: Input,
 ) -> AppResult {
+    only(&input, "rateLimits")?;
     let mut limits = input.value("rateLimits").cloned();
     if let Some(limits) = &mut limits {
         whole_numbers(limits);
@@ -107,6 +108,7 @@ pub async fn set_provider_constraints(
     Path(id): Path<String>,
     input: Input,
 ) -> AppResult {
+    only(&input, "providerConstraints")?;
     let given = input.value("providerConstraints");
     let mut constraints = given.filter(|value| *value != "").cloned();
     if let Some(Value::Object(members)) = &mut constraints {
@@ -142,6 +144,16 @@ fn required<'i>(input: &'i Input, name: &str) -> Result<&'i Value, AppError> {
     input
         .value(name)
         .ok_or_else(|| AppError::bad_request(format!("body must have required property '{name}'")))
+}
+
+/// Nothing at all clears the part; something by another name is a mistake and clears nothing.
+fn only(input: &Input, name: &str) -> Result<(), AppError> {
+    match input.has(name) || input.names().next().is_none() {
+        true => Ok(()),
+        false => Err(AppError::bad_request(format!(
+            "body must have required property '{name}'"
+        ))),
+    }
 }
 
 /// Numbers may come as text.

@@ -1,12 +1,12 @@
 //! Conversations with language models. A client sends all that was said with every turn, so what a person
 //! has approved comes again with more behind it. An approval of what a model is told therefore holds fast
-//! everything that was shown, and what was added since must not stop the rule that asked. It lifts nothing
+//! everything that was shown, and what was added since must not stop the rules that asked. It lifts nothing
 //! else: every other rule sees the request as it is.
 
 use std::borrow::Cow;
 
 use ah5_policy::body::Json;
-use ah5_policy::{Body, Narrowed, decide_all};
+use ah5_policy::{Body, Narrowed, Stop, decide_all};
 use ah5_store::redemption::Conversation;
 use http::HeaderMap;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::digest;
 use crate::request::Caller;
 use crate::request::claim::Claim;
-use crate::request::decide::{Stop, in_force, policies};
+use crate::request::decide::{in_force, policies};
 use crate::request::parse::{Asked, AskedBody, Form};
 
 /// One request, and what judges it.
@@ -39,14 +39,12 @@ struct Said<'a> {
 // === impl Turn ===
 
 impl Turn<'_> {
-    /// What an approval of this request holds fast. `None` where anything else stands in its way besides
-    /// what the rule has stopped at; then it is good for this very request only.
-    pub fn bind(&self, stopped: Stop) -> Option<Conversation> {
+    /// What an approval of this request holds fast. `None` where anything stands in its way besides rules
+    /// that stop at what was said; then it is good for this very request only.
+    pub fn bind(&self) -> Option<Conversation> {
         let said = self.said()?;
         let items = said.items.len();
-        if !self.is_clean(&said, items, stopped) {
-            return None;
-        }
+        self.stops(&said, items, items)?;
         Some(Conversation {
             items: i32::try_from(items).ok()?,
             digest: self.digest(&said, items),
@@ -54,14 +52,20 @@ impl Turn<'_> {
     }
 
     /// Whether this request is the approved one with nothing changed but what was added behind it, and
-    /// the rule stops at none of that. `stopped` is `None` where no rule stops at anything.
-    pub fn goes_on(&self, approved: &Conversation, stopped: Option<Stop>) -> bool {
+    /// nothing stands in its way but rules that have stopped at what was approved.
+    pub fn goes_on(&self, approved: &Conversation) -> bool {
         let (Some(said), Ok(items)) = (self.said(), usize::try_from(approved.items)) else {
             return false;
         };
-        items <= said.items.len()
-            && self.digest(&said, items) == approved.digest
-            && stopped.is_none_or(|stopped| self.is_clean(&said, items, stopped))
+        if items > said.items.len() || self.digest(&said, items) != approved.digest {
+            return false;
+        }
+        let before = self.stops(&said, items, items);
+        let now = self.stops(&said, items, said.items.len());
+        match (before, now) {
+            (Some(before), Some(now)) => now.iter().all(|stop| before.contains(stop)),
+            _ => false,
+        }
     }
 
     fn said(&self) -> Option<Said<'_>> {
@@ -72,29 +76,38 @@ impl Turn<'_> {
     }
 
     fn digest(&self, said: &Said<'_>, items: usize) -> [u8; 32] {
-        digest::of_conversation(self.asked, self.headers, said.held(items))
+        digest::of_conversation(self.asked, self.headers, said.part(0, items))
     }
 
-    /// The request would be allowed as it is if that rule saw no more of what the model is told than what
-    /// comes from here on. All others see the whole of it, and so does that one of everything else.
-    fn is_clean(&self, said: &Said<'_>, from: usize, stopped: Stop) -> bool {
+    /// The rules that stop at the first `approved` items, if the request with items up to `to` would be
+    /// allowed as it is were it not for them. They see what comes behind those, as do all others of
+    /// everything; a rule that still stops at that is in its way.
+    fn stops(&self, said: &Said<'_>, approved: usize, to: usize) -> Option<Vec<Stop>> {
         let Asked {
             agent, connection, ..
         } = self.asked;
         let policies = policies(&self.caller.workspace, *agent, *connection);
-        let Some(policies) = in_force(policies, self.now) else {
-            return false;
-        };
-        let added = said.added(from).to_bytes();
-        let mut facts = self.claim.facts();
-        facts.narrowed = Some(Narrowed {
-            policy: stopped.policy,
-            rule: stopped.rule,
-            told: Body::new(&added, Some("application/json")),
-        });
-        let judged = decide_all(policies, &facts);
-        // What is replaced in it by a rule that comes after would be sent as it is.
-        judged.decision.is_allowed() && judged.body.is_none()
+        let policies = in_force(policies, self.now)?;
+        let (whole, rest) = (said.part(0, to), said.part(approved, to));
+        let (whole, rest) = (whole.to_bytes(), rest.to_bytes());
+        let mut stops: Vec<Stop> = Vec::new();
+        while stops.len() <= MOST_STOPS {
+            let mut facts = self.claim.facts_of(&whole)?;
+            facts.narrowed = Some(Narrowed {
+                rules: &stops,
+                told: Body::new(&rest, None),
+            });
+            let judged = decide_all(policies.iter().copied(), &facts);
+            match judged.stopped.filter(|stop| !stops.contains(stop)) {
+                Some(stop) => stops.push(stop),
+                // What a rule that comes after replaces in it would be sent as it is.
+                None if judged.decision.is_allowed() && judged.body.is_none() => {
+                    return Some(stops);
+                }
+                None => return None,
+            }
+        }
+        None
     }
 }
 
@@ -118,46 +131,17 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// What an approval holds fast.
-    fn held(&self, items: usize) -> Json<'a> {
-        self.with(|name| !is_free(name), 0, items)
-    }
-
-    /// What was said from here on.
-    fn added(&self, from: usize) -> Json<'a> {
-        self.with(|_| false, from, self.items.len())
-    }
-
-    fn with(&self, keeps: impl Fn(&str) -> bool, from: usize, to: usize) -> Json<'a> {
-        let members = self.rest.iter().filter(|(name, _)| keeps(name));
-        let mut members: Vec<_> = members.cloned().collect();
+    /// The request with these items alone.
+    fn part(&self, from: usize, to: usize) -> Json<'a> {
+        let mut members = self.rest.clone();
         let items = self.items.get(from..to).unwrap_or_default();
         members.push((self.name.clone(), Json::List(items.to_vec())));
         Json::Object(members)
     }
 }
 
-/// These say how the model is to answer and nothing of what it is told; they may differ from turn to turn.
-fn is_free(name: &str) -> bool {
-    FREE.contains(&name)
-}
-
-const FREE: [&str; 14] = [
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_tokens",
-    "metadata",
-    "prompt_cache_key",
-    "safety_identifier",
-    "seed",
-    "stop",
-    "stop_sequences",
-    "stream",
-    "stream_options",
-    "temperature",
-    "top_p",
-    "user",
-];
+/// More rules than this that ask about one text are another matter.
+const MOST_STOPS: usize = 8;
 const LISTS: [&str; 3] = ["contents", "input", "messages"];
 
 #[cfg(test)]
@@ -185,12 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_and_what_is_added_are_all_of_it() {
-        let body = r#"{"system":"s","model":"m","max_tokens":5,"messages":["a","b","c"]}"#;
+    fn a_part_has_all_but_the_other_items() {
+        let body = r#"{"system":"s","messages":["a","b","c"],"max_tokens":5}"#;
         let said = Said::read(body.as_bytes()).unwrap();
         let text = |json: Json<'_>| String::from_utf8(json.to_bytes()).unwrap();
-        let held = r#"{"system":"s","model":"m","messages":["a"]}"#;
-        assert_eq!(text(said.held(1)), held);
-        assert_eq!(text(said.added(1)), r#"{"messages":["b","c"]}"#);
+        let beginning = r#"{"system":"s","max_tokens":5,"messages":["a"]}"#;
+        assert_eq!(text(said.part(0, 1)), beginning);
+        let rest = r#"{"system":"s","max_tokens":5,"messages":["b","c"]}"#;
+        assert_eq!(text(said.part(1, 3)), rest);
     }
 }

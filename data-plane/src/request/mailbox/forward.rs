@@ -20,7 +20,7 @@ use crate::approvals::Redemption;
 use crate::plane::Plane;
 use crate::request::collect::filtered;
 use crate::request::decide::Judged;
-use crate::request::dues::{Dues, check};
+use crate::request::dues::{Dues, check_sent};
 use crate::request::forward::{Provider, until_cut};
 use crate::request::meter::Sent;
 use crate::request::parse::AskedBody;
@@ -114,7 +114,7 @@ pub async fn forward(
     let answer = answer?;
     call.answered(answer.status, exchange.sent.bytes());
     let response = response(answer, exchange.filter.as_deref()).await?;
-    check(plane, &exchange)?;
+    check_sent(plane, &exchange)?;
     Ok(Provider {
         response,
         scrubber,

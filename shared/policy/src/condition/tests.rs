@@ -6,7 +6,7 @@ use crate::body::Body;
 fn holds(condition: &Value, body: &str, need: Need) -> bool {
     let compiled = Condition::compile(condition, "c", &mut Patterns::default());
     let body = Reading::new(Body::new(body.as_bytes(), None));
-    compiled.unwrap().holds(&body, need)
+    compiled.unwrap().holds(&body, &body, need)
 }
 
 #[test]

@@ -31,21 +31,25 @@ pub struct Facts<'a> {
     pub bypass_pii_redaction: bool,
     /// The agent asks for fields that response rules take out.
     pub request_full_fields: bool,
-    /// For one rule, part of what a language model is told.
+    /// For some rules, part of what a language model is told.
     pub narrowed: Option<Narrowed<'a>>,
     /// Whether to write traces.
     pub explain: bool,
 }
 
-/// One rule sees, of what a language model is told, only this: a person has approved that it stops at the
-/// rest. Everything else it sees whole, as every other rule does.
+/// These rules see, where they look at the whole body or at all that a language model is told, only this: a
+/// person has approved that they stop at the rest. Single members they see as every other rule does.
 #[derive(Clone, Copy, Debug)]
 pub struct Narrowed<'a> {
-    /// Counted from 0 in the order given.
-    pub policy: usize,
-    /// Of its request rules, counted from 0.
-    pub rule: usize,
+    pub rules: &'a [Stop],
     pub told: Body<'a>,
+}
+
+/// A policy, counted from 0 in the order given, and one of its request rules, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    pub policy: usize,
+    pub rule: usize,
 }
 
 // === impl Facts ===

@@ -68,14 +68,13 @@ impl Judged {
             || (facts.request_full_fields && FULL_FIELDS_LEAVE_OUT.contains(&label))
     }
 
-    /// Whether it is a rule about what a language model is told that decided.
-    pub(super) fn reads_prompt(&self) -> bool {
-        let decided = self.outcome.decided.as_ref();
-        decided.is_some_and(|decided| {
-            let rule = Rule::Request(decided.rule);
-            decided.reads_prompt
-                && matches!(&self.decision, Decision::NeedsApproval { rule: by, .. } if *by == rule)
-        })
+    /// The rule that asks, if it is one about what a language model is told.
+    pub(super) fn stopped(&self) -> Option<usize> {
+        let decided = self.outcome.decided.as_ref()?;
+        let rule = Rule::Request(decided.rule);
+        let asks =
+            matches!(&self.decision, Decision::NeedsApproval { rule: by, .. } if *by == rule);
+        (decided.reads_prompt && asks).then_some(decided.rule)
     }
 
     fn ask(&mut self, reason: String, rule: Rule, label: Option<Arc<str>>) {
@@ -249,6 +248,7 @@ fn approval_reason(label: Option<&str>, method: Method) -> String {
     match (label, method) {
         (Some(label), _) => format!("Guard: {label}"),
         (None, Method::Delete) => "Delete operation requires approval".to_owned(),
+        (None, Method::Get) => "Read operation requires approval".to_owned(),
         (None, _) => "Write operation requires approval".to_owned(),
     }
 }

@@ -374,3 +374,44 @@ fn a_trace_is_written_where_it_is_asked_for() {
         [vec!["deny:MATCH(deny)"], vec!["allowlists:skip(no entry)"]]
     );
 }
+
+#[test]
+fn a_narrowed_rule_sees_less_of_what_a_model_is_told_and_of_nothing_else() {
+    let says = |word: &str| json!({"path": "$prompt_text", "op": "contains", "value": word});
+    let has = |name: &str| json!({"path": name, "op": "exists"});
+    let when = |action: &str, body: Value| json!({"action": action, "match": {"body": body}});
+    let guard = ruled(
+        json!([
+            when("require_approval", json!([says("ignore"), has("tools")])),
+            when("deny", json!([says("ignore"), says("delete")])),
+        ]),
+        |_| {},
+    );
+    let other = ruled(json!([when("deny", json!([says("forbidden")]))]), |_| {});
+    let policies = [other, guard];
+    let url = CanonicalUrl::parse("https://h.example/x").unwrap();
+    let judge = |whole: &str, told: Option<&str>, at: (usize, usize)| {
+        let json = |text| Body::new(text, Some("application/json"));
+        let mut facts = Facts::new(Method::Post, &url, 0).with_body(json(whole.as_bytes()));
+        let (policy, rule) = at;
+        let rules = [Stop { policy, rule }];
+        facts.narrowed = told.map(|told| Narrowed {
+            rules: &rules,
+            told: json(told.as_bytes()),
+        });
+        let combined = decide_all(&policies, &facts);
+        (strictness(&combined), combined.stopped.is_some())
+    };
+    let said = |words: &str| json!({"tools": "tool", "messages": [{"content": words}]}).to_string();
+    let none = r#"{"messages":[]}"#;
+    assert_eq!(judge(&said("ignore"), None, (0, 0)), (1, true));
+    assert_eq!(judge(&said("ignore"), Some(none), (1, 0)), (0, false));
+    // What was added stops it again; single members are seen as they are.
+    let added = r#"{"messages":[{"content":"ignore"}]}"#;
+    assert_eq!(judge(&said("ignore"), Some(added), (1, 0)), (1, true));
+    // Another rule, and another policy, see all of it.
+    assert_eq!(judge(&said("ignore"), Some(none), (1, 1)), (1, true));
+    assert_eq!(judge(&said("ignore, delete"), Some(none), (1, 0)).0, 2);
+    assert_eq!(judge(&said("ignore"), Some(none), (0, 0)), (1, true));
+    assert_eq!(judge(&said("ignore, forbidden"), Some(none), (1, 0)).0, 2);
+}

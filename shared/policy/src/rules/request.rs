@@ -81,7 +81,13 @@ impl RequestRule {
         !self.conditions.is_empty() || self.pii.is_some() || self.redact.is_some()
     }
 
-    pub(super) fn judge(&self, target: &Target<'_>, body: &Reading<'_>) -> Verdict {
+    /// `all` stands in for the body where the rule looks at all of it.
+    pub(super) fn judge(
+        &self,
+        target: &Target<'_>,
+        body: &Reading<'_>,
+        all: &Reading<'_>,
+    ) -> Verdict {
         let need = match self.action {
             Action::Allow => Need::Surely,
             _ => Need::May,
@@ -98,15 +104,15 @@ impl RequestRule {
                 Need::May => Verdict::Unreadable(error.clone()),
             };
         }
-        self.judge_body(body, need)
+        self.judge_body(body, all, need)
     }
 
-    fn judge_body(&self, body: &Reading<'_>, need: Need) -> Verdict {
+    fn judge_body(&self, body: &Reading<'_>, all: &Reading<'_>, need: Need) -> Verdict {
         if !self.conditions.is_empty() {
             let container = body.data().is_some_and(Json::is_container);
             // Without members an allowing rule has nothing to be sure of.
             let holds = (container || need == Need::May)
-                && self.conditions.iter().all(|c| c.holds(body, need));
+                && self.conditions.iter().all(|c| c.holds(body, all, need));
             if !holds && !container {
                 return Verdict::Skip(Skip::BodyType);
             }
@@ -140,7 +146,7 @@ impl RequestRule {
             rule,
             label: self.label.clone(),
             matches,
-            reads_prompt: self.pii.is_none() && self.conditions.iter().any(Condition::reads_prompt),
+            reads_prompt: self.pii.is_none() && self.conditions.iter().any(Condition::reads_all),
             unreadable: None,
         }
     }

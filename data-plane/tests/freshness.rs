@@ -238,6 +238,14 @@ async fn a_database_that_goes_away_stops_nothing_at_first_and_everything_later()
         .unwrap()
         .stop_postgres()
         .unwrap();
+    // Its answer begins when nobody knows any more whether it is allowed.
+    let slow = world
+        .agent
+        .proxy(&world.connection, Method::GET, "/slow?head=5000");
+    let slow = tokio::spawn({
+        let plane = world.planes[0].clone();
+        async move { plane.send(slow).await.unwrap() }
+    });
     let mut answered = 0;
     while start.elapsed() < Duration::from_millis(1500) {
         answered += usize::from(world.get_at(answered % 2, "/count/d").await.status == 200);
@@ -250,6 +258,15 @@ async fn a_database_that_goes_away_stops_nothing_at_first_and_everything_later()
         assert!(refused.header("retry-after").is_some());
     }
     assert!(world.seen("/v2/count/e").await.is_empty());
+    // It was made: that is no denial, and nobody is told to make it again.
+    let withheld = slow.await.unwrap();
+    withheld.expect(503).unwrap();
+    assert!(
+        withheld.contains("The call was sent"),
+        "{}",
+        withheld.text()
+    );
+    assert_eq!(withheld.header("retry-after"), None);
 
     Arc::get_mut(&mut world.stack)
         .unwrap()

@@ -80,6 +80,17 @@ async fn every_part_of_a_policy_can_be_written_and_read_back() {
             json!({}),
             "body must have required property 'rules'",
         ),
+        // By another name they would be cleared.
+        (
+            "rate-limits",
+            json!({"maxRequestsPerHour": 1}),
+            "body must have required property 'rateLimits'",
+        ),
+        (
+            "provider-constraints",
+            json!({"allowedChannelIds": ["C1"]}),
+            "body must have required property 'providerConstraints'",
+        ),
         (
             "rate-limits",
             json!({"rateLimits": {}}),

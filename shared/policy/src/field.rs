@@ -1,4 +1,4 @@
-//! Paths into a body: `a.b.0.c` as conditions write them.
+//! Paths into a body: `a.b.0.c` as conditions write them, or `a.b[*].c` as other parts of rules do.
 
 use crate::body::Json;
 
@@ -16,7 +16,9 @@ impl FieldPath {
         if text.is_empty() || text.len() > MAX_PATH {
             return None;
         }
-        let steps = text.split('.').map(Into::into).collect();
+        // Items are looked at anyway where the path names no position.
+        let named = |step: &str| step.strip_suffix("[*]").unwrap_or(step).into();
+        let steps = text.split('.').map(named).collect();
         Some(Self { steps })
     }
 
@@ -108,6 +110,11 @@ mod tests {
             ("to.length", "{\"to\":[1,2]}", vec!["Number(\"2\")"]),
             ("x", "[{\"x\":true}]", vec!["missing", "Bool(true)"]),
             ("a[0]", "{\"a\":[1]}", vec!["missing"]),
+            (
+                "a[*].b",
+                "{\"a\":[{\"b\":1}]}",
+                vec!["missing", "Number(\"1\")"],
+            ),
             ("constructor", "{}", vec!["missing"]),
         ] {
             assert_eq!(found(path, body), expected, "{path} in {body}");

@@ -25,14 +25,14 @@ fn collect_members(out: &mut String, object: &Json<'_>) {
         texts(out, member(name));
     }
     for message in items(member("messages")).filter(|m| !is_said_by(m, &["assistant"])) {
-        all(out, message.member("content"));
+        said(out, message, "content");
     }
     match member("input") {
         Some(Json::List(list)) => list.iter().for_each(|item| input_item(out, item)),
         other => texts(out, other),
     }
     for content in items(member("contents")).filter(|c| !is_said_by(c, &["model"])) {
-        all(out, content.member("parts"));
+        said(out, content, "parts");
     }
     for name in ["systemInstruction", "system_instruction"] {
         match member(name) {
@@ -55,6 +55,14 @@ fn collect_members(out: &mut String, object: &Json<'_>) {
             Json::Text(text) => piece(out, text),
             part => texts(out, part.member("text")),
         }
+    }
+}
+
+/// What is no message as it should be is read as well as can be: a server might.
+fn said(out: &mut String, message: &Json<'_>, name: &str) {
+    match message {
+        Json::Object(_) => all(out, message.member(name)),
+        other => collect(out, other),
     }
 }
 
@@ -155,6 +163,10 @@ mod tests {
                 "{\"messages\":[{\"content\":[{\"type\":\"tool_result\",\"content\":\
                  [{\"text\":\"deep\"}]}]}]}",
                 "deep",
+            ),
+            (
+                "{\"messages\":[[{\"role\":\"user\",\"content\":\"l\"}],\"m\"]}",
+                "l\nm",
             ),
             // What functions have answered.
             (

@@ -58,7 +58,8 @@ pub struct Decided {
     pub label: Option<Arc<str>>,
     /// Where its personal-data facet found something.
     pub matches: Vec<Match>,
-    /// It looks at what a language model is told, or at all of the body, and not for personal data.
+    /// It looks at what a language model is told, or at all of the body, for one thing, which is no personal
+    /// data.
     pub reads_prompt: bool,
     /// Why the body could not be read, if the rule denies for that.
     pub unreadable: Option<BodyError>,

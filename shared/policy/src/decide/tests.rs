@@ -382,8 +382,9 @@ fn a_narrowed_rule_sees_less_of_what_a_model_is_told_and_of_nothing_else() {
     let when = |action: &str, body: Value| json!({"action": action, "match": {"body": body}});
     let guard = ruled(
         json!([
-            when("require_approval", json!([says("ignore"), has("tools")])),
+            when("require_approval", json!([says("ignore")])),
             when("deny", json!([says("ignore"), says("delete")])),
+            when("require_approval", json!([says("prod"), has("tools")])),
         ]),
         |_| {},
     );
@@ -406,11 +407,13 @@ fn a_narrowed_rule_sees_less_of_what_a_model_is_told_and_of_nothing_else() {
     let none = r#"{"messages":[]}"#;
     assert_eq!(judge(&said("ignore"), None, (0, 0)), (1, true));
     assert_eq!(judge(&said("ignore"), Some(none), (1, 0)), (0, false));
-    // What was added stops it again; single members are seen as they are.
+    // What was added stops it again.
     let added = r#"{"messages":[{"content":"ignore"}]}"#;
     assert_eq!(judge(&said("ignore"), Some(added), (1, 0)), (1, true));
     // Another rule, and another policy, see all of it.
     assert_eq!(judge(&said("ignore"), Some(none), (1, 1)), (1, true));
+    // Of a rule that looks for several things no part is shown less.
+    assert_eq!(judge(&said("prod"), None, (1, 2)), (1, false));
     assert_eq!(judge(&said("ignore, delete"), Some(none), (1, 0)).0, 2);
     assert_eq!(judge(&said("ignore"), Some(none), (0, 0)), (1, true));
     assert_eq!(judge(&said("ignore, forbidden"), Some(none), (1, 0)).0, 2);

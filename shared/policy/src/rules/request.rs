@@ -140,13 +140,19 @@ impl RequestRule {
         }
     }
 
+    /// One condition, on all that is said. Of several one might hold in what was shown and another in what
+    /// was added, and neither part would show it.
+    fn reads_all(&self) -> bool {
+        matches!(&*self.conditions, [only] if only.reads_all())
+    }
+
     pub(super) fn decided(&self, rule: usize, action: Action, matches: Vec<Match>) -> Decided {
         Decided {
             action,
             rule,
             label: self.label.clone(),
             matches,
-            reads_prompt: self.pii.is_none() && self.conditions.iter().any(Condition::reads_all),
+            reads_prompt: self.pii.is_none() && self.reads_all(),
             unreadable: None,
         }
     }

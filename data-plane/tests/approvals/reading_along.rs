@@ -80,6 +80,7 @@ impl Tries {
         for text in texts {
             // As it is written in a letter.
             let text = text.replace("=\r\n", "").replace("=3D", "=");
+            // What stands before the first link is no link.
             for after in text.split(origin).skip(1) {
                 let end = after.find(['"', '|', '\\', '<', '>', ' ', '\r', '\n']);
                 links.insert(after[..end.unwrap_or(after.len())].to_owned());
